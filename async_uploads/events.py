@@ -1,0 +1,83 @@
+"""Telling the watchers: the status of an upload, published to the channel layer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from hashlib import sha256, shake_256
+from typing import Any
+
+from channels.layers import get_channel_layer
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+
+from async_uploads.storage.base import AsyncUploadStorage
+from async_uploads.temp_files import AsyncTempFile, State
+
+logger = logging.getLogger("async_uploads")
+
+MESSAGE_TYPE = "upload.status"
+PUBLISH_TIMEOUT = 2.0
+
+_outage = {"reported": False}
+
+
+def group_of(key: str) -> str:
+    """The channel layer's group of a key. Group names are short and ASCII, keys are not."""
+    return f"async_uploads.{sha256(key.encode()).hexdigest()[:40]}"
+
+
+def download_url(field: Any, record_pk: str, name: str) -> str:
+    """The permission-checking download view's URL for a record's file, with a hash of the name against stale caches."""
+    registry = field.async_field_registry
+    query = {
+        "field_id": registry.generate_id(field),
+        "instance_id": record_pk,
+        "v": shake_256(name.encode()).hexdigest(4),
+    }
+    return f"{reverse('async_uploads:download-file', current_app=registry.name)}?{urlencode(query)}"
+
+
+async def aurl_of(temp_file: AsyncTempFile) -> str | None:
+    """Where the owner can read the file now, None where there is nothing to read."""
+    field = temp_file.field
+    if temp_file.state == State.PROMOTED:
+        return download_url(field, temp_file.record_pk, temp_file.final_name)
+    if not temp_file.is_readable:
+        return None
+    storage: AsyncUploadStorage = field.storage
+    field_id = field.async_field_registry.generate_id(field)
+    return await storage.agenerate_download_url(temp_file.key, field_id, filename=temp_file.name)
+
+
+async def astatus_of(temp_file: AsyncTempFile) -> dict[str, Any]:
+    """The present status, as HTTP and WebSocket send it."""
+    return temp_file.as_status(url=await aurl_of(temp_file))
+
+
+async def apublish(temp_file: AsyncTempFile) -> None:
+    """Send the present status to everyone who watches."""
+    await _asend(await astatus_of(temp_file))
+
+
+async def apublish_progress(temp_file: AsyncTempFile, received: int) -> None:
+    """Send the bytes received so far. ``temp_file`` is not changed in the database."""
+    temp_file.received = received
+    await _asend(temp_file.as_status(at=timezone.now()))
+
+
+async def _asend(status: dict[str, Any]) -> None:
+    """A channel layer that is down must not stop an upload: it costs the watchers news, and the log one line."""
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    try:
+        async with asyncio.timeout(PUBLISH_TIMEOUT):
+            await layer.group_send(group_of(status["key"]), {"type": MESSAGE_TYPE, "status": status})
+    except Exception as error:
+        if not _outage["reported"]:
+            _outage["reported"] = True
+            logger.warning("The channel layer does not answer (%r): upload status is not sent live.", error)
+        return
+    _outage["reported"] = False

@@ -1,0 +1,145 @@
+"""What can go wrong, each with the code and HTTP status that a client sees."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+
+class UploadError(Exception):
+    """Base of the errors that have an answer for the client: ``{"code", "detail"}`` with ``status``."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 400
+    default_detail: ClassVar[str] = _("The upload failed.")  # type: ignore[assignment]  # lazy string
+
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = str(detail if detail is not None else self.default_detail)
+        super().__init__(self.detail)
+
+    def as_json(self) -> dict[str, object]:
+        return {"code": self.code, "detail": self.detail}
+
+
+class InvalidParameters(UploadError):
+    """Parameters that are missing or malformed: ``{"filename": ["This field is required."]}``."""
+
+    code = "invalid"
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{name}: {' '.join(messages)}" for name, messages in errors.items()))
+
+    def as_json(self) -> dict[str, object]:
+        return dict(self.errors)
+
+
+class PermissionDenied(UploadError):
+    """The person or the token may not do this."""
+
+    code = "permission_denied"
+    status = 403
+    default_detail = _("You do not have permission to do this.")
+
+
+class UploadNotFound(UploadError):
+    """There is no such upload, or it is somebody else's."""
+
+    code = "not_found"
+    status = 404
+    default_detail = _("There is no such upload.")
+
+
+class TransferTimedOut(UploadError):
+    """The body stopped arriving."""
+
+    code = "timed_out"
+    status = 408
+    default_detail = _("The upload stopped and was given up. Please try again.")
+
+
+class UploadInUse(UploadError):
+    """The upload has been used, or is being used, already."""
+
+    code = "already_used"
+    status = 409
+    default_detail = _("This upload has been used already.")
+
+
+class UploadIncomplete(UploadError):
+    """Completion was asked for, but the bytes are not there."""
+
+    code = "incomplete"
+    status = 409
+    default_detail = _("The file has not arrived yet.")
+
+
+class UploadExpired(UploadError):
+    """The upload URL or the upload itself is over."""
+
+    code = "expired"
+    status = 410
+    default_detail = _("This upload has expired. Please choose the file again.")
+
+
+class FileTooLarge(UploadError):
+    """More bytes than the field allows."""
+
+    code = "file_too_large"
+    status = 413
+    default_detail = _("The file is too large.")
+
+
+class TypeNotAllowed(UploadError):
+    """The bytes are of a type that the field does not take."""
+
+    code = "type_not_allowed"
+    status = 415
+    default_detail = _("Files of this type are not allowed here.")
+
+
+class TooManyUploads(UploadError):
+    """The owner has too many unfinished uploads."""
+
+    code = "too_many_uploads"
+    status = 429
+    default_detail = _("You have too many unfinished uploads. Please finish or cancel some.")
+
+
+class StorageFull(UploadError):
+    """The storage has no room."""
+
+    code = "storage_full"
+    status = 507
+    default_detail = _("The server has no room for this file at the moment.")
+
+
+class UploadDisconnected(Exception):
+    """The client went away in the middle of a body; there is nobody to answer."""
+
+
+class UploadStateError(UploadError):
+    """A move of the state machine found another state than it expected."""
+
+    code = "already_used"
+    status = 409
+
+    def __init__(self, expected: str, actual: str) -> None:
+        self.expected = expected
+        self.actual = actual
+        super().__init__(f"expected {expected}, was {actual}")
+
+
+class UploadKeyError(ValidationError):
+    """A field was given a key that may not be saved there: a form error for a person."""
+
+
+class UploadAlreadyUsed(UploadKeyError):
+    """The key belongs to another record."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("This upload has been used already. Please choose the file again."), code="already_used"
+        )

@@ -1,0 +1,221 @@
+"""What the bytes are: names made safe, types told by magic bytes, image dimensions measured."""
+
+from __future__ import annotations
+
+import codecs
+import mimetypes
+import os
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import BinaryIO
+
+import puremagic
+import puremagic.main
+from django.utils.translation import gettext as _
+from PIL import Image, UnidentifiedImageError
+
+from async_uploads.exceptions import FileTooLarge, InvalidParameters, TypeNotAllowed
+
+HEAD_SIZE = 8192
+"""Bytes from the beginning of a file that its type is told by."""
+
+MAX_NAME_LENGTH = 255
+UNKNOWN_TYPE = "application/octet-stream"
+
+# Joiners belong to emoji and to Persian and Indic spelling; the other format characters (right-to-left
+# marks and overrides among them) can only make a name look like something that it is not.
+_JOINERS = {"\u200c", "\u200d"}
+_MARKUP = re.compile(
+    rb"(?i)^(?:<!--.*?-->|\s)*<(?:!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta|form|img|link|object|embed)[\s>/]",
+    re.DOTALL,
+)
+_SVG = re.compile(rb"(?i)<(?:[a-z]+:)?svg[\s>/]")
+_MARKUP_TYPES = {"text/html", "image/svg+xml", "application/xml", "text/xml", "application/xhtml+xml"}
+_MEDIA = ("image/", "audio/", "video/", "font/")
+_ALIASES = {
+    "image/x-ms-bmp": "image/bmp",
+    "image/x-icon": "image/vnd.microsoft.icon",
+    "audio/x-wav": "audio/wav",
+    "audio/mp3": "audio/mpeg",
+    "text/xml": "application/xml",
+    "application/x-zip-compressed": "application/zip",
+    "application/gzip": "application/x-gzip",
+}
+
+
+def clean_name(name: object) -> str:
+    """The file's own name as a person should see it: no directories, controls or direction marks, at most 255 long.
+
+    Raises InvalidParameters where nothing is left.
+    """
+    if not isinstance(name, str):
+        raise InvalidParameters({"filename": [_("Enter a valid file name.")]})
+    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    kept = "".join(
+        c for c in base if c in _JOINERS or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    )
+    kept = kept.strip()
+    if kept.strip(".") == "":
+        raise InvalidParameters({"filename": [_("Enter a valid file name.")]})
+    return shorten(kept, MAX_NAME_LENGTH)
+
+
+def shorten(name: str, limit: int, *, in_bytes: bool = False) -> str:
+    """``name`` cut to ``limit`` characters (or UTF-8 bytes) before its extension."""
+    root, extension = os.path.splitext(name)
+    if not in_bytes:
+        return name if len(name) <= limit else root[: max(limit - len(extension), 0)] + extension[:limit]
+    if len(name.encode()) <= limit:
+        return name
+    extension = extension.encode()[: limit // 2].decode(errors="ignore")
+    return root.encode()[: limit - len(extension.encode())].decode(errors="ignore") + extension
+
+
+def check_name(name: str, restrictions: Iterable[str]) -> None:
+    """Refuse early a name that no content could make right: raises TypeNotAllowed."""
+    restrictions = list(restrictions)
+    declared = declared_type(name)
+    if not restrictions or any(_name_may_match(name, declared, pattern) for pattern in restrictions):
+        return
+    raise TypeNotAllowed(_not_allowed(restrictions))
+
+
+def check_type(name: str, content_type: str, restrictions: Iterable[str]) -> None:
+    """Refuse a file whose bytes are of ``content_type``, as ``detect_type`` told it: raises TypeNotAllowed."""
+    restrictions = list(restrictions)
+    declared = declared_type(name)
+    for pattern in restrictions:
+        if not pattern.startswith("."):
+            if fnmatchcase(content_type, pattern.lower()):
+                return
+        elif name.lower().endswith(pattern.lower()) and declared in (None, content_type):
+            return
+    if restrictions:
+        raise TypeNotAllowed(_not_allowed(restrictions))
+
+
+def check_size(size: int, max_size: int | None) -> None:
+    """``max_size`` in bytes; raises FileTooLarge."""
+    if max_size is not None and size > max_size:
+        raise FileTooLarge(_("The file is larger than %(limit)s MiB.") % {"limit": f"{max_size / 1024**2:g}"})
+
+
+def detect_type(head: bytes, name: str) -> str:
+    """The MIME type of a file that begins with ``head``. The name only chooses among what the bytes allow."""
+    declared = declared_type(name)
+    markup = _markup_type(head)
+    if markup is not None:
+        return declared if declared == "application/xml" == markup else markup
+    found = _types_by_magic(head)
+    if declared in found:
+        return str(declared)
+    if _is_text(head):
+        return declared if declared is not None and _may_be_text(declared) else "text/plain"
+    if found:
+        return found[0]
+    if (
+        declared is None
+        or declared in _types_with_magic()
+        or declared.startswith(_MEDIA)
+        or _may_be_markup(declared)
+    ):
+        return UNKNOWN_TYPE
+    return declared
+
+
+def declared_type(name: str) -> str | None:
+    """What the name says it is."""
+    guessed = mimetypes.guess_type(name)[0]
+    return None if guessed is None else _normalised(guessed)
+
+
+def measure_image(file: BinaryIO) -> tuple[int, int]:
+    """Width and height in pixels as stored. Blocking: call it in a thread.
+
+    Raises TypeNotAllowed for what Pillow can't read, and for more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                return image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TypeNotAllowed(_("The image has too many pixels.")) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+        raise TypeNotAllowed(_("The file is not an image that can be read.")) from error
+
+
+def _name_may_match(name: str, declared: str | None, pattern: str) -> bool:
+    if pattern.startswith("."):
+        return name.lower().endswith(pattern.lower())
+    return declared is None or fnmatchcase(declared, pattern.lower())
+
+
+def _not_allowed(restrictions: list[str]) -> str:
+    return _("Only these types are allowed: %(types)s.") % {"types": ", ".join(restrictions)}
+
+
+def _normalised(mime: str) -> str:
+    return _ALIASES.get(mime.lower(), mime.lower())
+
+
+def _markup_type(head: bytes) -> str | None:
+    text = head.removeprefix(codecs.BOM_UTF8)
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = text.decode("utf-16", errors="ignore").encode()
+    if _MARKUP.match(text):
+        return "text/html"
+    stripped = text.lstrip()
+    if not stripped.startswith(b"<"):
+        return None
+    if _SVG.search(stripped):
+        return "image/svg+xml"
+    return "application/xml" if stripped.startswith(b"<?xml") else None
+
+
+def _types_by_magic(head: bytes) -> list[str]:
+    """What the bytes may be, likeliest first; empty where they say nothing."""
+    try:
+        matches = puremagic.magic_string(head)
+    except (puremagic.PureError, ValueError):
+        return []
+    return list(dict.fromkeys(_normalised(match.mime_type) for match in matches if match.mime_type))
+
+
+@cache
+def _types_with_magic() -> frozenset[str]:
+    """The types that are known by their bytes: a file without them is not of that type."""
+    return frozenset(
+        _normalised(magic.mime_type) for magic in puremagic.main.magic_header_array if magic.mime_type
+    ) - {UNKNOWN_TYPE}
+
+
+def _is_text(head: bytes) -> bool:
+    if any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _may_be_text(declared: str) -> bool:
+    if _may_be_markup(declared):
+        return False
+    return declared.startswith("text/") or not (
+        declared in _types_with_magic() - _TEXT_APPLICATIONS or declared.startswith(_MEDIA)
+    )
+
+
+def _may_be_markup(declared: str) -> bool:
+    return declared in _MARKUP_TYPES
+
+
+_TEXT_APPLICATIONS = frozenset(
+    {"application/json", "application/javascript", "application/rtf", "application/sql"}
+)

@@ -1,0 +1,94 @@
+"""Who is asking: the user, or for an anonymous visitor the session."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest
+from django.utils.crypto import get_random_string
+
+SESSION_KEY = "_async_uploads_owner"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """``user`` and ``session`` name the same visitor; an upload begun before login stays theirs after it.
+
+    Sources: a user's primary key, and a random value kept in the session (not the session's key, which
+    changes at login and would let a reader of the database take over sessions).
+    """
+
+    user: str = ""
+    session: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What a new upload is bound to; empty where there are no sessions: then the key alone is the proof."""
+        return self.user or self.session
+
+    def owns(self, identity: str) -> bool:
+        return identity in ("", self.user, self.session)
+
+    @property
+    def identities(self) -> list[str]:
+        return [identity for identity in (self.user, self.session) if identity]
+
+
+_current_request: ContextVar[HttpRequest | None] = ContextVar("async_uploads_request", default=None)
+
+
+def set_current_request(request: HttpRequest | None) -> None:
+    """Called by UploadOwnerMiddleware, so that forms and saves can tell who is asking."""
+    _current_request.set(request)
+
+
+def current_owner() -> Owner | None:
+    """The owner behind the request that is being served, None outside one. Sync: may load user and session."""
+    request = _current_request.get()
+    return None if request is None else owner_of_request(request)
+
+
+def owner_of_request(request: HttpRequest) -> Owner:
+    session = getattr(request, "session", None)
+    return Owner(
+        user=_user_identity(getattr(request, "user", None)),
+        session=_session_identity(session.get(SESSION_KEY) if session is not None else None),
+    )
+
+
+async def aowner_of_request(request: HttpRequest, *, create: bool = False) -> Owner:
+    """As ``owner_of_request``; with ``create``, a visitor without a session gets one."""
+    return await sync_to_async(_owner_in_thread)(request, create)
+
+
+async def aowner_of_scope(scope: dict[str, Any]) -> Owner:
+    """The owner behind a WebSocket's scope, as AuthMiddlewareStack fills it."""
+    return await sync_to_async(_owner_of_scope)(scope)
+
+
+def _owner_in_thread(request: HttpRequest, create: bool) -> Owner:
+    owner = owner_of_request(request)
+    session = getattr(request, "session", None)
+    if not create or owner.identity or session is None:
+        return owner
+    session[SESSION_KEY] = get_random_string(32)
+    return owner_of_request(request)
+
+
+def _owner_of_scope(scope: dict[str, Any]) -> Owner:
+    session = scope.get("session")
+    return Owner(
+        user=_user_identity(scope.get("user")),
+        session=_session_identity(session.get(SESSION_KEY) if session is not None else None),
+    )
+
+
+def _user_identity(user: Any) -> str:
+    return f"user:{user.pk}" if user is not None and user.is_authenticated else ""
+
+
+def _session_identity(token: str | None) -> str:
+    return f"session:{token}" if token else ""

@@ -1,0 +1,104 @@
+"""The check of what has arrived: size, type and dimensions as the storage's own bytes tell them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from async_uploads.exceptions import FileTooLarge, TypeNotAllowed
+from async_uploads.inspection import HEAD_SIZE, check_size, check_type, detect_type, measure_image
+from async_uploads.signals import upload_completed
+from async_uploads.storage.base import AsyncUploadStorage
+from async_uploads.temp_files import AsyncTempFile, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """What was measured; the names are those of AsyncTempFile's columns. Sizes in bytes, dimensions in pixels."""
+
+    size: int
+    content_type: str
+    etag: str
+    width: int | None = None
+    height: int | None = None
+
+
+async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
+    """Ask the storage what lies under ``key`` and hold it against the rules of ``field``.
+
+    Raises FileNotFoundError, FileTooLarge or TypeNotAllowed. Reads the first bytes, and of images what Pillow asks for.
+    """
+    storage: AsyncUploadStorage = field.storage
+    stored = await storage.astat(key)
+    check_size(stored.size, field.max_size_bytes)
+    head = await storage.aread_range(key, 0, HEAD_SIZE) if stored.size else b""
+    content_type = detect_type(head, name)
+    check_type(name, content_type, field.file_restrictions)
+    width, height = None, None
+    if field.measures_images:
+        width, height = await ameasure(storage, key, stored.size)
+    return Arrival(size=stored.size, content_type=content_type, etag=stored.etag, width=width, height=height)
+
+
+async def ameasure(storage: AsyncUploadStorage, name: str, size: int) -> tuple[int, int]:
+    """Width and height of a stored image, in a thread; raises TypeNotAllowed."""
+    return await sync_to_async(measure, thread_sensitive=False)(storage, name, size)
+
+
+def measure(storage: AsyncUploadStorage, name: str, size: int) -> tuple[int, int]:
+    """Width and height of a stored image; raises TypeNotAllowed. Blocking."""
+    return measure_image(io.BufferedReader(StoredReader(storage, name, size), HEAD_SIZE))
+
+
+class StoredReader(io.RawIOBase):
+    """A stored file as a blocking seekable one that reads no more than it is asked for."""
+
+    def __init__(self, storage: AsyncUploadStorage, name: str, size: int) -> None:
+        super().__init__()
+        self._storage = storage
+        self._name = name
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(origin + offset, 0)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._position + len(buffer), self._size)
+        if end <= self._position:
+            return 0
+        content = self._storage.read_range(self._name, self._position, end)
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
+
+
+async def aaccept(temp_file: AsyncTempFile) -> None:
+    """Check the arrived bytes of a row and move it to ``uploaded``; where the check refuses them, to ``failed``.
+
+    Raises FileNotFoundError where nothing has arrived (the row stays), FileTooLarge or TypeNotAllowed (the bytes are
+    then deleted), UploadStateError where somebody else has moved the row.
+    """
+    field = temp_file.field
+    try:
+        arrival = await acheck_arrival(field, temp_file.key, temp_file.name)
+    except (FileTooLarge, TypeNotAllowed) as error:
+        await temp_file.amove(State.FAILED, error_code=error.code, error=error.detail)
+        await field.storage.adelete(temp_file.key)
+        raise
+    await temp_file.amove(State.UPLOADED, received=arrival.size, error_code="", error="", **asdict(arrival))
+    await upload_completed.asend(sender=field.model, temp_file=temp_file)

@@ -1,0 +1,311 @@
+"""The storage contract: what a storage must be able to do so that fields can upload to it and promote from it."""
+
+from __future__ import annotations
+
+import io
+import posixpath
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, Self, TypedDict
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import File
+from django.core.files.storage import Storage
+from django.utils.text import get_valid_filename
+
+from async_uploads.conf import upload_settings
+from async_uploads.inspection import shorten
+
+if TYPE_CHECKING:
+    from django.urls import URLPattern, URLResolver
+
+TEMPORARY_PREFIX = "async-temp-files"
+TOKEN_BYTES = 16
+MAX_COMPONENT_BYTES = 200
+"""File systems allow 255 bytes for a name; what is left is for a token and for ``.part``."""
+
+OnProgress = Callable[[int, int], Awaitable[None]]
+"""Called with the bytes copied and the total."""
+
+
+class GenerateUploadUrlResponse(TypedDict):
+    """How a browser sends the bytes."""
+
+    url: str
+    method: str
+    fields: dict[str, str]
+    headers: dict[str, str]
+    provider: str
+    fileFieldName: NotRequired[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """What the storage holds under a name. ``size`` in bytes; ``content_type`` as the storage tells it, not as checked."""
+
+    size: int
+    etag: str
+    content_type: str = ""
+
+
+class IncomingFile:
+    """A file that is being written as its bytes arrive. Nothing is visible under its name before ``commit``."""
+
+    async def write(self, chunk: bytes) -> None:
+        raise NotImplementedError
+
+    async def commit(self) -> None:
+        """Make it durable, whole and visible."""
+        raise NotImplementedError
+
+    async def abort(self) -> None:
+        """Leave nothing behind. Harmless after ``commit``, ``abort`` or a failed ``write``."""
+        raise NotImplementedError
+
+
+class AsyncUploadStorage(Storage):
+    """Base of the storages that async fields can use.
+
+    Each verb has an async form (``a…``), which is what the package calls, and a sync form. Implement either: the
+    other is derived, in a thread or on a loop of its own.
+    """
+
+    provider: ClassVar[str] = ""
+    """How the browser's code names the way to send: ``filesystem``, ``s3`` or ``azure``."""
+
+    receives_uploads: ClassVar[bool] = False
+    """Bytes come through Django's own upload view, which writes them with ``aopen_incoming``."""
+
+    serves_downloads: ClassVar[bool] = False
+    """Bytes go out through Django's own download view."""
+
+    temporary_key_prefix: str = TEMPORARY_PREFIX
+
+    ####################################
+    # The verbs: each in one of its forms
+    ####################################
+
+    async def agenerate_upload_url(
+        self, name: str, field_id: str, *, expire: int, max_size: int | None, content_type: str | None = None
+    ) -> GenerateUploadUrlResponse:
+        """How to send the bytes of ``name``, for ``expire`` seconds and at most ``max_size`` bytes."""
+        return await self._in_thread("generate_upload_url")(
+            name, field_id, expire=expire, max_size=max_size, content_type=content_type
+        )
+
+    def generate_upload_url(
+        self, name: str, field_id: str, *, expire: int, max_size: int | None, content_type: str | None = None
+    ) -> GenerateUploadUrlResponse:
+        return self._on_loop("generate_upload_url")(
+            name, field_id, expire=expire, max_size=max_size, content_type=content_type
+        )
+
+    async def agenerate_download_url(
+        self, key: str, field_id: str, *, filename: str | None = None, **params: Any
+    ) -> str:
+        """A URL that the bytes of ``key`` can be read from, offered to the person as ``filename``."""
+        return await self._in_thread("generate_download_url")(key, field_id, filename=filename, **params)
+
+    def generate_download_url(
+        self, key: str, field_id: str, *, filename: str | None = None, **params: Any
+    ) -> str:
+        return self._on_loop("generate_download_url")(key, field_id, filename=filename, **params)
+
+    async def astat(self, name: str) -> StoredFile:
+        """What is stored under ``name``; raises FileNotFoundError."""
+        return await self._in_thread("stat")(name)
+
+    def stat(self, name: str) -> StoredFile:
+        return self._on_loop("stat")(name)
+
+    async def aread_range(self, name: str, start: int, end: int) -> bytes:
+        """The bytes from ``start`` up to, not including, ``end``, fewer at the file's end; raises FileNotFoundError."""
+        return await self._in_thread("read_range")(name, start, end)
+
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        return self._on_loop("read_range")(name, start, end)
+
+    async def acopy_file(
+        self,
+        from_key: str,
+        to_key: str,
+        *,
+        if_match: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """Copy without overwriting: all or nothing.
+
+        Raises FileExistsError where ``to_key`` is taken, unless what is there is this method's own copy of
+        ``from_key`` (so that a copy can be resumed); FileNotFoundError; FileChanged where the source's ETag is
+        not ``if_match``.
+        """
+        await self._in_thread("copy_file")(from_key, to_key, if_match=if_match, on_progress=on_progress)
+
+    def copy_file(
+        self,
+        from_key: str,
+        to_key: str,
+        *,
+        if_match: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self._on_loop("copy_file")(from_key, to_key, if_match=if_match, on_progress=on_progress)
+
+    async def adelete(self, name: str) -> None:
+        """Remove ``name`` and what an unfinished upload to it left; harmless where there is nothing."""
+        await self._in_thread("delete")(name)
+
+    async def aopen_incoming(self, name: str) -> IncomingFile:
+        """Begin to write a file whose bytes arrive in pieces. Only where ``receives_uploads``."""
+        raise NotImplementedError(f"{type(self).__name__} does not take uploads through Django.")
+
+    #####################################################
+    # These are made of the verbs: override where it pays
+    #####################################################
+
+    async def amove_file(self, from_key: str, to_key: str) -> None:
+        """Copy without overwriting, then delete the source."""
+        await self.acopy_file(from_key, to_key)
+        await self.adelete(from_key)
+
+    def move_file(self, from_key: str, to_key: str) -> None:
+        async_to_sync(self.amove_file)(from_key, to_key)
+
+    async def aexists(self, name: str) -> bool:
+        try:
+            await self.astat(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    async def asize(self, name: str) -> int:
+        return (await self.astat(name)).size
+
+    async def aopen(self, name: str) -> AsyncFile:
+        """The file, to be read in chunks and by ``async for``; raises FileNotFoundError."""
+        return AsyncFile(self, name, (await self.astat(name)).size)
+
+    async def asave(self, name: str, content: File[Any], max_length: int | None = None) -> str:
+        """Async form of Django's ``save``."""
+        return await sync_to_async(self.save, thread_sensitive=False)(name, content, max_length=max_length)
+
+    def field_registered(self, field_id: str, namespace: str) -> None:
+        """Told of each field that uses this storage, and of the URL namespace that its views are mounted in."""
+
+    def get_url_patterns(self, registry: Any) -> list[URLPattern | URLResolver]:
+        """URL patterns of the storage's own, mounted beside the registry's."""
+        return []
+
+    #######
+    # Names
+    #######
+
+    def generate_temporary_path(self, filename: str, max_length: int | None = None) -> str:
+        """A new key, ``async-temp-files/YYYY/MM/DD/<token>-<name>``, with a token of 128 random bits.
+
+        Raises SuspiciousFileOperation where ``max_length`` characters are too few.
+        """
+        prefix = f"{self.temporary_key_prefix}/{date.today():%Y/%m/%d}/{token_urlsafe(TOKEN_BYTES)}-"
+        name = self.get_valid_name(filename)
+        if max_length is not None:
+            room = max_length - len(prefix)
+            if room < 1:
+                raise SuspiciousFileOperation(f"max_length={max_length} is too small for a temporary key.")
+            name = shorten(name, room)
+        return prefix + name
+
+    def is_temporary_path(self, name: str) -> bool:
+        """Does ``name`` lie where only unfinished uploads lie?"""
+        return name.startswith(f"{self.temporary_key_prefix}/")
+
+    def get_valid_name(self, name: str) -> str:
+        """As Django's, and never without a stem or longer than a file system takes."""
+        root, extension = posixpath.splitext(name)
+        try:
+            valid = get_valid_filename(name)
+        except SuspiciousFileOperation:
+            valid = "file"
+        if not get_valid_filename(f"x{root}").strip("x._-"):
+            valid = f"file{get_valid_filename(f'x{extension}')[1:]}"
+        return shorten(valid, MAX_COMPONENT_BYTES, in_bytes=True)
+
+    def fit_name(self, name: str, max_length: int | None) -> str:
+        """``name`` shortened before its extension to ``max_length`` characters; raises SuspiciousFileOperation."""
+        if max_length is None or len(name) <= max_length:
+            return name
+        directory, base = posixpath.split(name)
+        room = max_length - len(directory) - 1
+        if room < 8:
+            raise SuspiciousFileOperation(f"max_length={max_length} is too small for a name in {directory}.")
+        return posixpath.join(directory, shorten(base, room))
+
+    def alternative_name(self, name: str, max_length: int | None) -> str:
+        """Another name for a file whose name is taken, not guessable by chance."""
+        directory, base = posixpath.split(name)
+        root, extension = posixpath.splitext(base)
+        suffix = f"_{token_urlsafe(6).replace('-', '_')}{extension}"
+        room = MAX_COMPONENT_BYTES if max_length is None else max(max_length - len(directory) - 1, 0)
+        return posixpath.join(directory, root[: max(room - len(suffix), 0)] + suffix)
+
+    ######################################
+    # The other form of a verb, derived
+    ######################################
+
+    def _in_thread(self, verb: str) -> Callable[..., Awaitable[Any]]:
+        self._require(verb, verb)
+        return sync_to_async(getattr(self, verb), thread_sensitive=False)
+
+    def _on_loop(self, verb: str) -> Callable[..., Any]:
+        self._require(verb, f"a{verb}")
+        return async_to_sync(getattr(self, f"a{verb}"))
+
+    def _require(self, verb: str, form: str) -> None:
+        if getattr(type(self), form) is getattr(AsyncUploadStorage, form, None):
+            raise NotImplementedError(f"{type(self).__name__} must implement a{verb}() or {verb}().")
+
+
+class FileChanged(OSError):
+    """The bytes under a key are no longer those that were checked."""
+
+
+class AsyncFile:
+    """A stored file, read without blocking: ``read``, ``seek``, ``tell``, ``async for`` over chunks, ``async with``."""
+
+    def __init__(self, storage: AsyncUploadStorage, name: str, size: int) -> None:
+        self.storage = storage
+        self.name = name
+        self.size = size
+        self._position = 0
+
+    async def read(self, size: int = -1) -> bytes:
+        """``size`` bytes, or all that is left."""
+        end = self.size if size < 0 else min(self._position + size, self.size)
+        if end <= self._position:
+            return b""
+        content = await self.storage.aread_range(self.name, self._position, end)
+        self._position += len(content)
+        return content
+
+    async def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        self._position = max(origin + offset, 0)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await self.read(upload_settings.CHUNK_SIZE):
+            yield chunk
+
+    async def aclose(self) -> None:
+        """Nothing is held between two reads; here so that code may close what it opened."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()

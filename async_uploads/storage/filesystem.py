@@ -1,0 +1,206 @@
+"""Uploads streamed to the server's own disk.
+
+Needs: a directory that the server may write to, on one file system with the temporary files for promotion without
+moving bytes (elsewhere they are copied).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from contextlib import contextmanager, suppress
+from glob import escape
+from pathlib import Path
+from secrets import token_hex
+from typing import IO, TYPE_CHECKING, Any
+
+import aiofiles
+from asgiref.sync import sync_to_async
+from django.core.files.storage import FileSystemStorage
+from django.utils.deconstruct import deconstructible
+
+from async_uploads.exceptions import StorageFull
+from async_uploads.storage.base import FileChanged, IncomingFile, OnProgress, StoredFile
+from async_uploads.storage.direct import ServedByDjango
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiofiles.threadpool.binary import AsyncBufferedIOBase
+
+PART_SUFFIX = ".part"
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_HARD_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+@deconstructible(path="async_uploads.storage.filesystem.FileSystemAsyncUploadStorage")
+class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
+    """Django's FileSystemStorage, taking uploads as streams. Its options mean what they mean there.
+
+    ``fsync=False`` leaves out the wait for the disk at the end of an upload: faster, and a power cut may lose it.
+    """
+
+    def __init__(self, *args: Any, fsync: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fsync = fsync
+
+    def stat(self, name: str) -> StoredFile:
+        found = os.stat(self.path(name))
+        return StoredFile(size=found.st_size, etag=f"{found.st_size:x}-{found.st_mtime_ns:x}")
+
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        with open(self.path(name), "rb") as file:
+            file.seek(start)
+            return file.read(max(end - start, 0))
+
+    def delete(self, name: str) -> None:
+        super().delete(name)
+        if self.is_temporary_path(name):
+            for part in self._parts_of(Path(self.path(name))):
+                part.unlink(missing_ok=True)
+
+    def copy_file(
+        self,
+        from_key: str,
+        to_key: str,
+        *,
+        if_match: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """A second hard link to the same bytes; real copying only where the file system has no such links."""
+        if if_match and self.stat(from_key).etag != if_match:
+            raise FileChanged(f"{from_key} is not the file that was checked.")
+        source, target = Path(self.path(from_key)), Path(self.path(to_key))
+        self._make_directory(target.parent)
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            if not _is_same_file(source, target):
+                raise
+        except OSError as error:
+            if error.errno not in NO_HARD_LINKS:
+                raise
+            self._copy_bytes(source, target)
+        if self.fsync:
+            _sync_directory(target.parent)
+
+    async def aopen_incoming(self, name: str) -> IncomingFile:
+        path = Path(self.path(name))
+        part = Path(f"{path}.{token_hex(8)}{PART_SUFFIX}")
+        await sync_to_async(self._make_directory, thread_sensitive=False)(path.parent)
+        with storage_errors():
+            file = await aiofiles.open(part, "wb", opener=_open_no_follow)
+        return IncomingLocalFile(file, part, path, fsync=self.fsync, mode=self.file_permissions_mode)
+
+    @staticmethod
+    def _parts_of(path: Path) -> Iterator[Path]:
+        return path.parent.glob(f"{escape(path.name)}.*{PART_SUFFIX}")
+
+    def _make_directory(self, directory: Path) -> None:
+        with storage_errors():
+            directory.mkdir(parents=True, exist_ok=True)
+        if self.directory_permissions_mode is not None:
+            inside = Path(self.location)
+            for made in [directory, *directory.parents]:
+                if made == inside or inside not in made.parents:
+                    break
+                made.chmod(self.directory_permissions_mode)
+
+    def _copy_bytes(self, source: Path, target: Path) -> None:
+        """Whole or not at all: the bytes go to a hidden file first, which then takes the name."""
+        part = Path(f"{target}.{token_hex(8)}{PART_SUFFIX}")
+        try:
+            with storage_errors(), open(source, "rb") as original, open(part, "wb") as copy:
+                shutil.copyfileobj(original, copy, 1024 * 1024)
+                copy.flush()
+                if self.fsync:
+                    os.fsync(copy.fileno())
+            _take_name(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+class IncomingLocalFile(IncomingFile):
+    """Bytes go to a ``.part`` file, which takes the name when it is whole and on the disk."""
+
+    def __init__(
+        self, file: AsyncBufferedIOBase, part: Path, path: Path, *, fsync: bool, mode: int | None
+    ) -> None:
+        self._file = file
+        self._part = part
+        self._path = path
+        self._fsync = fsync
+        self._mode = mode
+
+    async def write(self, chunk: bytes) -> None:
+        with storage_errors():
+            await self._file.write(chunk)
+            await self._file.flush()
+
+    async def commit(self) -> None:
+        with storage_errors():
+            await sync_to_async(self._commit, thread_sensitive=False)()
+
+    async def abort(self) -> None:
+        await sync_to_async(self._abort, thread_sensitive=False)()
+
+    def _commit(self) -> None:
+        file: IO[bytes] = self._file._file  # the plain file: five steps in one hop
+        file.flush()
+        if self._mode is not None:
+            os.fchmod(file.fileno(), self._mode)
+        if self._fsync:
+            os.fsync(file.fileno())
+        file.close()
+        _take_name(self._part, self._path)
+        if self._fsync:
+            _sync_directory(self._path.parent)
+
+    def _abort(self) -> None:
+        with suppress(OSError):
+            self._file._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """A disk without room, or a quota, is an answer to the client and no failure of the program."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise StorageFull() from error
+        raise
+
+
+def _open_no_follow(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
+
+def _take_name(part: Path, path: Path) -> None:
+    """Rename without overwriting, so that of two writers to one name only the first succeeds."""
+    try:
+        os.link(part, path)
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        os.rename(part, path)
+    else:
+        part.unlink()
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except FileNotFoundError:
+        return False
+
+
+def _sync_directory(directory: Path) -> None:
+    """A name is on the disk only when its directory is (fsync(2))."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,161 @@
+"""Request bodies as streams: taken from the ASGI server as they arrive, or from Django where it has spooled them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from io import RawIOBase
+from typing import Any, TypeVar
+
+from asgiref.sync import SyncToAsync, sync_to_async
+from django.db import connections
+from django.http import HttpRequest
+from django.http.request import RawPostDataException
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
+from async_uploads.conf import upload_settings
+from async_uploads.exceptions import InvalidParameters, UploadDisconnected
+
+ViewT = TypeVar("ViewT", bound=Callable[..., Any])
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+# As nginx does (lingering_time, lingering_timeout): a client that is refused while it sends can read the answer.
+LINGERING_TIME = 30.0
+LINGERING_TIMEOUT = 5.0
+
+STREAMS_ATTRIBUTE = "streams_request_body"
+
+
+def streams_request_body(view: ViewT) -> ViewT:
+    """Mark a view as one that reads its body by ``body_of(request)``, so that the ASGI handler does not spool it."""
+    setattr(view, STREAMS_ATTRIBUTE, True)
+    return view
+
+
+def wants_stream(view: Callable[..., Any]) -> bool:
+    return bool(getattr(view, STREAMS_ATTRIBUTE, False))
+
+
+class RequestStream(RawIOBase):
+    """The body of one ASGI request, by ``async for``.
+
+    Stands where Django keeps the spooled file, and says so to code that tries to read it as one.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        super().__init__()
+        self._receive = receive
+        self.exhausted = False
+        self.begun = False
+        self.disconnected = False
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if self.exhausted:
+            return b""
+        raise RawPostDataException(
+            "This view takes its body as a stream: read it with streaming.body_of(request)."
+        )
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:  # type: ignore[override]  # RawIOBase iterates lines, synchronously
+        """Chunks of bytes as the server hands them on; raises UploadDisconnected when the client goes away."""
+        while not self.exhausted:
+            chunk = await self._next()
+            if chunk:
+                yield chunk
+
+    async def drain(self, *, total: float = LINGERING_TIME, idle: float = LINGERING_TIMEOUT) -> None:
+        """Read on and throw away, for at most ``total`` seconds, and ``idle`` seconds without a chunk."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + total
+        try:
+            async with asyncio.timeout(idle) as patience:
+                while not self.exhausted:
+                    await self._next()
+                    patience.reschedule(min(loop.time() + idle, end))
+        except (TimeoutError, UploadDisconnected):
+            return
+
+    async def _next(self) -> bytes:
+        self.begun = True
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.exhausted = self.disconnected = True
+            raise UploadDisconnected
+        self.exhausted = not message.get("more_body", False)
+        body: bytes = message.get("body", b"")
+        return body
+
+
+async def body_of(request: HttpRequest) -> AsyncIterator[bytes]:
+    """The body of ``request`` in chunks: live under ``async_uploads.asgi``, else from where Django has put it."""
+    stream = getattr(request, "_stream", None)
+    if isinstance(stream, RequestStream):
+        async for chunk in stream:
+            yield chunk
+        return
+    while chunk := await sync_to_async(request.read, thread_sensitive=False)(upload_settings.CHUNK_SIZE):
+        yield chunk
+
+
+def is_streamed(request: HttpRequest) -> bool:
+    return isinstance(getattr(request, "_stream", None), RequestStream)
+
+
+def content_length(request: HttpRequest) -> int | None:
+    """The announced size of the body in bytes, None where it is not announced or not a number."""
+    announced = request.META.get("CONTENT_LENGTH") or ""
+    return int(announced) if announced.isascii() and announced.isdigit() else None
+
+
+async def file_in_multipart(
+    body: AsyncIterator[bytes], content_type: str, field_name: str
+) -> AsyncIterator[bytes]:
+    """The content of the file field ``field_name`` (RFC 7578) as it arrives; other fields are passed over.
+
+    Raises InvalidParameters for a body that is not a whole multipart body with one such file.
+    """
+    boundary = parse_options_header(content_type)[1].get("boundary", "")
+    found = False
+    segment: MultipartSegment | None = None
+    try:
+        with PushMultipartParser(boundary, strict=True, max_segment_count=64) as parser:
+            async for chunk in body:
+                for event in parser.parse(chunk):
+                    if isinstance(event, MultipartSegment):
+                        segment = event
+                        if _is_file(segment, field_name):
+                            if found:
+                                raise _malformed(field_name, "The body holds more than one file.")
+                            found = True
+                    elif event is not None and segment is not None and _is_file(segment, field_name):
+                        yield bytes(event)
+    except MultipartError as error:
+        raise _malformed(field_name, f"Not a valid multipart body: {error}") from error
+    if not found:
+        raise _malformed(field_name, "No file was submitted.")
+
+
+def _is_file(segment: MultipartSegment, field_name: str) -> bool:
+    return segment.name == field_name and segment.filename is not None
+
+
+def _malformed(field_name: str, message: str) -> InvalidParameters:
+    return InvalidParameters({field_name: [message]})
+
+
+async def release_request_thread() -> None:
+    """Give back the thread and the database connection that Django keeps for the running ASGI request.
+
+    A body may take hours. The next call of ``sync_to_async`` takes a new thread, with a new connection. Outside
+    an ASGI request (tests, WSGI, commands) the thread belongs to somebody else, and nothing happens.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    if context is None or context not in SyncToAsync.context_to_thread_executor:
+        return
+    await sync_to_async(connections.close_all)()
+    executor = SyncToAsync.context_to_thread_executor.pop(context, None)
+    if executor is not None:
+        executor.shutdown(wait=False)

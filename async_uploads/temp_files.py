@@ -1,0 +1,186 @@
+"""AsyncTempFile: the one record of an upload, from the first request to promotion, and its moves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from asgiref.sync import sync_to_async
+from django.apps import apps
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from async_uploads.exceptions import UploadStateError
+from async_uploads.owners import Owner
+
+# The sequence number of an event is made of the row's version, which every change of state raises, and of the
+# bytes received, which only grow within a state: so any process can number events without asking another.
+SEQ_BITS_FOR_BYTES = 40
+
+
+class State(models.TextChoices):
+    PENDING = "pending", _("pending")
+    UPLOADING = "uploading", _("uploading")
+    UPLOADED = "uploaded", _("uploaded")
+    PROMOTING = "promoting", _("promoting")
+    PROMOTED = "promoted", _("promoted")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+    EXPIRED = "expired", _("expired")
+
+
+OPEN_STATES = (State.PENDING, State.UPLOADING)
+READABLE_STATES = (State.UPLOADED, State.PROMOTING)
+FINISHED_STATES = (State.PROMOTED, State.FAILED, State.CANCELLED, State.EXPIRED)
+
+_GIVEN_UP = {State.FAILED, State.CANCELLED, State.EXPIRED}
+MOVES: dict[State, set[State]] = {
+    State.PENDING: {State.UPLOADING, State.UPLOADED, *_GIVEN_UP},
+    State.UPLOADING: {State.PENDING, State.UPLOADED, *_GIVEN_UP},
+    State.UPLOADED: {State.PROMOTING, *_GIVEN_UP},
+    State.PROMOTING: {State.PROMOTED, State.PROMOTING, *_GIVEN_UP},  # to itself: a lease taken or renewed
+    State.FAILED: {State.PROMOTING, State.EXPIRED},
+    State.PROMOTED: set(),
+    State.CANCELLED: set(),
+    State.EXPIRED: set(),
+}
+
+
+class AsyncTempFileQuerySet(models.QuerySet["AsyncTempFile"]):
+    def for_field(self, field: models.Field[Any, Any]) -> AsyncTempFileQuerySet:
+        return self.filter(model=field.model._meta.label_lower, field_name=field.name)
+
+    def owned_by(self, owner: Owner) -> AsyncTempFileQuerySet:
+        """The uploads that this visitor asked for; none for a visitor without user and session."""
+        return self.filter(owner__in=owner.identities)
+
+
+class AsyncTempFile(models.Model):
+    """One upload. Sizes in bytes; ``owner`` is an ``Owner.identity``; ``record_pk`` names the record it belongs to."""
+
+    key = models.CharField(_("key"), max_length=500, unique=True)
+    name = models.CharField(_("file name"), max_length=255)
+    model = models.CharField(_("model"), max_length=201)
+    field_name = models.CharField(_("field"), max_length=100)
+    owner = models.CharField(_("owner"), max_length=191, blank=True)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PENDING)
+    version = models.PositiveIntegerField(_("version"), default=0, editable=False)
+
+    total = models.PositiveBigIntegerField(_("announced size"), null=True, blank=True)
+    received = models.PositiveBigIntegerField(_("bytes received"), default=0)
+    size = models.PositiveBigIntegerField(_("size"), null=True, blank=True)
+    content_type = models.CharField(_("content type"), max_length=255, blank=True)
+    width = models.PositiveIntegerField(_("width"), null=True, blank=True)
+    height = models.PositiveIntegerField(_("height"), null=True, blank=True)
+    etag = models.CharField(_("ETag"), max_length=255, blank=True)
+
+    record_db = models.CharField(_("database of the record"), max_length=100, blank=True)
+    record_pk = models.CharField(_("record"), max_length=255, blank=True)
+    final_name = models.CharField(_("final name"), max_length=500, blank=True)
+    attempts = models.PositiveIntegerField(_("attempts at promotion"), default=0)
+    lease_until = models.DateTimeField(_("promotion reserved until"), null=True, blank=True)
+    error_code = models.CharField(_("error code"), max_length=50, blank=True)
+    error = models.TextField(_("error"), blank=True)
+
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
+    expires_at = models.DateTimeField(_("upload URL expires at"), null=True, blank=True)
+
+    objects: ClassVar[models.Manager[AsyncTempFile]] = AsyncTempFileQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("upload")
+        verbose_name_plural = _("uploads")
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["state", "updated_at"], name="async_temp_file_state"),
+            models.Index(fields=["owner", "state"], name="async_temp_file_owner"),
+            models.Index(fields=["created_at"], name="async_temp_file_created"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.get_state_display()})"
+
+    @property
+    def field(self) -> Any:
+        """The model field that this upload is for; LookupError where the project no longer has it."""
+        return apps.get_model(self.model)._meta.get_field(self.field_name)
+
+    @property
+    def seq(self) -> int:
+        return (self.version << SEQ_BITS_FOR_BYTES) | min(self.received, (1 << SEQ_BITS_FOR_BYTES) - 1)
+
+    @property
+    def is_over(self) -> bool:
+        """Has its upload URL expired?"""
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def failed_in_promotion(self) -> bool:
+        """Failed, but its checked bytes are kept and it can be retried."""
+        return self.state == State.FAILED and bool(self.record_pk)
+
+    @property
+    def is_readable(self) -> bool:
+        """May its temporary file be downloaded? Only bytes that have passed the checks may."""
+        return self.state in READABLE_STATES or self.failed_in_promotion
+
+    def belongs_to(self, field: models.Field[Any, Any]) -> bool:
+        return self.model == field.model._meta.label_lower and self.field_name == field.name
+
+    def as_status(self, *, url: str | None = None, at: datetime | None = None) -> dict[str, Any]:
+        """The status message, as the HTTP view and the WebSocket send it."""
+        failed = {"code": self.error_code, "message": self.error} if self.error_code else None
+        return {
+            "type": "status",
+            "key": self.key,
+            "state": str(self.state),
+            "received": self.received,
+            "total": self.size if self.size is not None else self.total,
+            "name": self.name,
+            "url": url,
+            "error": failed,
+            "seq": self.seq,
+            "at": iso(at or self.updated_at),
+        }
+
+    def move(self, to: State, *, where: models.Q | None = None, **changes: Any) -> None:
+        """Go to the state ``to``: one conditional UPDATE from the state that this instance is in.
+
+        ``where`` adds conditions and ``changes`` further columns. Raises UploadStateError where the row has been
+        moved by somebody else, or does not meet ``where``; the instance is then as the row is. The version is
+        compared too: a row that has left the state and come back is not the one that this instance knows.
+        """
+        expected, version = State(self.state), self.version
+        if to not in MOVES[expected]:
+            raise UploadStateError(f"a state that leads to {to}", expected)
+        changed = {**changes, "state": to, "version": version + 1, "updated_at": timezone.now()}
+        row = AsyncTempFile.objects.filter(where or models.Q(), pk=self.pk, state=expected, version=version)
+        if not row.update(**changed):
+            self.reload()
+            raise UploadStateError(
+                f"{expected} (version {version})", f"{self.state} (version {self.version})"
+            )
+        for name, value in changed.items():
+            setattr(self, name, value)
+
+    async def amove(self, to: State, *, where: models.Q | None = None, **changes: Any) -> None:
+        """Async form of ``move``, in one hop to the thread of the database connection."""
+        await sync_to_async(self.move)(to, where=where, **changes)
+
+    def reload(self) -> None:
+        """Read the row again; a row that has gone counts as expired."""
+        try:
+            self.refresh_from_db()
+        except AsyncTempFile.DoesNotExist:
+            self.state = State.EXPIRED
+
+
+def iso(moment: datetime) -> str:
+    """``2026-11-22T12:00:00.123Z``"""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def expiry(seconds: float) -> datetime:
+    return timezone.now() + timedelta(seconds=seconds)

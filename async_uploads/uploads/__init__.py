@@ -1,0 +1,17 @@
+"""The life of an upload until a record takes it: begin, receive, complete, cancel, and the check of a key."""
+
+from async_uploads.uploads.beginning import abegin, afind_record
+from async_uploads.uploads.ending import acancel, acomplete, aexpire, afind_upload
+from async_uploads.uploads.keys import check_key
+from async_uploads.uploads.receiving import areceive
+
+__all__ = [
+    "abegin",
+    "acancel",
+    "acomplete",
+    "aexpire",
+    "afind_record",
+    "afind_upload",
+    "areceive",
+    "check_key",
+]

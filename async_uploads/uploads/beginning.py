@@ -1,0 +1,86 @@
+"""Begin: permission, limits, a pending row, and an upload ticket from the storage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import FieldError, ObjectDoesNotExist, ValidationError
+from django.db import DataError, models
+from django.utils import timezone
+
+from async_uploads.conf import upload_settings
+from async_uploads.exceptions import PermissionDenied, TooManyUploads, UploadNotFound
+from async_uploads.inspection import check_name, check_size, clean_name
+from async_uploads.owners import Owner
+from async_uploads.permissions import aallows
+from async_uploads.storage.base import AsyncUploadStorage, GenerateUploadUrlResponse
+from async_uploads.temp_files import OPEN_STATES, AsyncTempFile, expiry
+
+
+async def afind_record(model: type[models.Model], instance_id: str) -> models.Model:
+    """The record with this primary key in the model's default manager; raises UploadNotFound for anything else."""
+    try:
+        return await model._default_manager.aget(pk=instance_id)
+    except (
+        ObjectDoesNotExist,
+        ValueError,
+        TypeError,
+        OverflowError,
+        ValidationError,
+        FieldError,
+        DataError,
+    ) as error:
+        raise UploadNotFound("There is no such record.") from error
+
+
+async def abegin(
+    field: Any,
+    *,
+    user: Any,
+    owner: Owner,
+    filename: object,
+    instance_id: str | None,
+    content_type: str,
+    size: int | None,
+) -> tuple[AsyncTempFile, GenerateUploadUrlResponse]:
+    """Prepare an upload of ``size`` bytes (None: not known) for ``field``.
+
+    Raises PermissionDenied, UploadNotFound, InvalidParameters, FileTooLarge, TypeNotAllowed, TooManyUploads.
+    """
+    record = await afind_record(field.model, instance_id) if instance_id else None
+    if not await aallows(field.perm_create if record is None else field.perm_update, user, record):
+        raise PermissionDenied()
+    name = clean_name(filename)
+    check_name(name, field.file_restrictions)
+    check_size(size or 0, field.max_size_bytes)
+    storage: AsyncUploadStorage = field.storage
+    expire = upload_settings.UPLOAD_URL_EXPIRY
+    temp_file = AsyncTempFile(
+        key=storage.generate_temporary_path(name, max_length=field.max_length),
+        name=name,
+        model=field.model._meta.label_lower,
+        field_name=field.name,
+        owner=owner.identity,
+        total=size,
+        expires_at=expiry(expire),
+    )
+    await sync_to_async(_insert_within_limit)(temp_file)
+    how = await storage.agenerate_upload_url(
+        temp_file.key,
+        field.async_field_registry.generate_id(field),
+        expire=expire,
+        max_size=field.max_size_bytes,
+        content_type=content_type or None,
+    )
+    return temp_file, how
+
+
+def _insert_within_limit(temp_file: AsyncTempFile) -> None:
+    if temp_file.owner:
+        unfinished = AsyncTempFile.objects.filter(
+            owner=temp_file.owner, state__in=OPEN_STATES, expires_at__gt=timezone.now()
+        )
+        if unfinished.count() >= upload_settings.MAX_PENDING_PER_OWNER:
+            raise TooManyUploads()
+    temp_file.save(force_insert=True)

@@ -1,0 +1,76 @@
+"""The other ways an upload changes: completed after a direct upload, cancelled by its owner, expired by the sweep."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+
+from async_uploads.events import apublish
+from async_uploads.exceptions import (
+    UploadExpired,
+    UploadIncomplete,
+    UploadInUse,
+    UploadNotFound,
+    UploadStateError,
+)
+from async_uploads.owners import Owner
+from async_uploads.storage.arrival import aaccept
+from async_uploads.temp_files import AsyncTempFile, State
+
+NOT_TAKEN = Q(record_pk="")
+
+
+async def afind_upload(key: object, owner: Owner) -> AsyncTempFile:
+    """The visitor's upload with exactly this key; raises UploadNotFound, also for what belongs to someone else."""
+    if not isinstance(key, str) or "\0" in key:
+        raise UploadNotFound()
+    temp_file = await AsyncTempFile.objects.filter(key=key).afirst()
+    if temp_file is None or temp_file.key != key or not owner.owns(temp_file.owner):
+        raise UploadNotFound()
+    return temp_file
+
+
+async def acomplete(temp_file: AsyncTempFile) -> None:
+    """After a direct upload: ask the storage what arrived, check it and make the row ``uploaded``. Harmless twice.
+
+    Raises UploadIncomplete where nothing has arrived, UploadExpired where it is over, and FileTooLarge or
+    TypeNotAllowed where the check fails (the bytes are then deleted).
+    """
+    if temp_file.state in (State.CANCELLED, State.EXPIRED):
+        raise UploadExpired()
+    if temp_file.state not in (State.PENDING, State.UPLOADING):
+        return
+    if temp_file.field.storage.receives_uploads:
+        raise UploadIncomplete()
+    try:
+        await aaccept(temp_file)
+    except FileNotFoundError as error:
+        raise UploadIncomplete() from error
+    except UploadStateError:
+        if temp_file.state in (State.CANCELLED, State.EXPIRED):
+            raise UploadExpired() from None
+    finally:
+        await apublish(temp_file)
+
+
+async def acancel(temp_file: AsyncTempFile) -> None:
+    """Give an upload up and delete its bytes. Harmless twice; raises UploadInUse where a record has taken it."""
+    await _agive_up(temp_file, State.CANCELLED)
+
+
+async def aexpire(temp_file: AsyncTempFile) -> None:
+    """As ``acancel``, for an upload that nobody came back for."""
+    await _agive_up(temp_file, State.EXPIRED)
+
+
+async def _agive_up(temp_file: AsyncTempFile, to: State) -> None:
+    while temp_file.state in (State.PENDING, State.UPLOADING, State.UPLOADED):
+        if temp_file.record_pk:
+            raise UploadInUse()
+        try:
+            await temp_file.amove(to, where=NOT_TAKEN)
+        except UploadStateError:
+            continue  # somebody moved it meanwhile, and the instance has been read again
+        await apublish(temp_file)
+    if temp_file.record_pk:
+        raise UploadInUse()
+    await temp_file.field.storage.adelete(temp_file.key)

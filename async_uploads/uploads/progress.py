@@ -1,0 +1,111 @@
+"""Progress of the uploads that this process receives: published as it happens, recorded once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from contextvars import Context
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+from django.utils import timezone
+
+from async_uploads.conf import upload_settings
+from async_uploads.events import apublish_progress
+from async_uploads.temp_files import AsyncTempFile, State
+
+logger = logging.getLogger("async_uploads")
+
+RECORD_INTERVAL = 1.0
+ROWS_PER_UPDATE = 200
+
+
+class Progress:
+    """One upload's progress. ``update`` costs next to nothing: what is slow happens beside the transfer."""
+
+    def __init__(self, temp_file: AsyncTempFile, transfer: asyncio.Timeout) -> None:
+        self.temp_file = temp_file
+        self.received = 0
+        self.is_lost = False
+        self._transfer = transfer
+        self._publisher: asyncio.Task[None] | None = None
+        self._recorder = _recorder_of_loop()
+
+    def update(self, received: int) -> None:
+        self.received = received
+        self._recorder.note(self)
+        if self._publisher is None or self._publisher.done():
+            self._publisher = asyncio.create_task(self._publish())
+
+    def lose(self) -> None:
+        """The row has left the state ``uploading``: whoever did that wants the transfer to stop."""
+        self.is_lost = True
+        with suppress(RuntimeError):  # it has ended already
+            self._transfer.reschedule(asyncio.get_running_loop().time())
+
+    async def aclose(self) -> None:
+        self._recorder.forget(self)
+        if self._publisher is not None:
+            self._publisher.cancel()
+            await asyncio.gather(self._publisher, return_exceptions=True)
+
+    async def _publish(self) -> None:
+        """Publish the newest number, then at most one each interval, until there is nothing new."""
+        published = -1
+        while published != self.received:
+            published = self.received
+            await apublish_progress(self.temp_file, published)
+            await asyncio.sleep(upload_settings.PROGRESS_INTERVAL)
+
+
+class ProgressRecorder:
+    """Writes the progress of all uploads of one event loop to their rows, together, once a second."""
+
+    def __init__(self) -> None:
+        self._noted: dict[int, Progress] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def note(self, progress: Progress) -> None:
+        self._noted[progress.temp_file.pk] = progress
+        if self._task is None or self._task.done():
+            # In a context of its own: the task outlives the request that happens to start it.
+            self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
+
+    def forget(self, progress: Progress) -> None:
+        self._noted.pop(progress.temp_file.pk, None)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(RECORD_INTERVAL)
+            noted, self._noted = self._noted, {}
+            if not noted:
+                return
+            try:
+                lost = await sync_to_async(_record)({pk: one.received for pk, one in noted.items()})
+            except Exception:
+                logger.exception("The progress of %d uploads could not be recorded.", len(noted))
+                continue
+            for pk in lost:
+                noted[pk].lose()
+
+
+_recorders: WeakKeyDictionary[asyncio.AbstractEventLoop, ProgressRecorder] = WeakKeyDictionary()
+
+
+def _recorder_of_loop() -> ProgressRecorder:
+    return _recorders.setdefault(asyncio.get_running_loop(), ProgressRecorder())
+
+
+def _record(received: dict[int, int]) -> set[int]:
+    """Write bytes received by primary key; returns the keys of rows that are no longer being uploaded."""
+    close_old_connections()
+    try:
+        now = timezone.now()
+        rows = [AsyncTempFile(pk=pk, received=count, updated_at=now) for pk, count in received.items()]
+        uploading = AsyncTempFile.objects.filter(state=State.UPLOADING)
+        uploading.bulk_update(rows, ["received", "updated_at"], batch_size=ROWS_PER_UPDATE)
+        return set(received) - set(uploading.filter(pk__in=list(received)).values_list("pk", flat=True))
+    finally:
+        close_old_connections()

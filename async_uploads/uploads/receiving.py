@@ -1,0 +1,192 @@
+"""Receive: the bytes of an upload, from the request to the storage, as they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from django.utils.translation import gettext as _
+
+from async_uploads.conf import upload_settings
+from async_uploads.events import apublish
+from async_uploads.exceptions import (
+    FileTooLarge,
+    TransferTimedOut,
+    TypeNotAllowed,
+    UploadError,
+    UploadExpired,
+    UploadInUse,
+    UploadStateError,
+)
+from async_uploads.inspection import HEAD_SIZE, check_size, check_type, detect_type
+from async_uploads.storage.arrival import aaccept
+from async_uploads.storage.base import IncomingFile
+from async_uploads.streaming import release_request_thread
+from async_uploads.temp_files import AsyncTempFile, State
+from async_uploads.uploads.progress import Progress
+
+FLUSH_INTERVAL = 0.5
+"""Seconds after which bytes go to the storage even if they are few: slow uploads must not pile up in memory."""
+
+
+async def areceive(
+    temp_file: AsyncTempFile,
+    body: AsyncIterator[bytes],
+    *,
+    max_size: int | None,
+    announced: int | None = None,
+    at_least: int | None = None,
+) -> None:
+    """Write ``body`` to the storage, check it and make the row ``uploaded``.
+
+    ``announced`` is the size in bytes that the client told, ``at_least`` what it can't be smaller than. Raises UploadError of every kind and
+    UploadDisconnected; the partial file is then gone and the row moved: to ``failed`` where a check refused it,
+    else back to ``pending``, so that the same URL can be tried again.
+    """
+    await _astart(temp_file, announced)
+    incoming: IncomingFile | None = None
+    committed = False
+    try:
+        check_size(max(announced or 0, at_least or 0), max_size)
+        await apublish(temp_file)
+        await release_request_thread()
+        incoming = await temp_file.field.storage.aopen_incoming(temp_file.key)
+        await _awrite(temp_file, body, incoming, max_size)
+        await incoming.commit()
+        committed = True
+        await aaccept(temp_file)
+    except BaseException as error:
+        if incoming is not None:
+            await incoming.abort()
+        if committed:
+            await temp_file.field.storage.adelete(temp_file.key)
+        await _aput_back(temp_file, error)
+        if temp_file.state in (State.CANCELLED, State.EXPIRED):
+            raise UploadExpired() from error
+        raise
+    await apublish(temp_file)
+
+
+async def _astart(temp_file: AsyncTempFile, announced: int | None) -> None:
+    """One transfer at a time, and none after the last."""
+    if temp_file.state in (State.CANCELLED, State.EXPIRED) or temp_file.is_over:
+        raise UploadExpired()
+    if temp_file.state != State.PENDING:
+        raise UploadInUse()
+    changes = {"received": 0, "error_code": "", "error": ""}
+    if announced is not None:
+        changes["total"] = announced
+    try:
+        await temp_file.amove(State.UPLOADING, **changes)
+    except UploadStateError as error:
+        raise UploadInUse() from error
+
+
+async def _awrite(
+    temp_file: AsyncTempFile, body: AsyncIterator[bytes], incoming: IncomingFile, max_size: int | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    idle = upload_settings.IDLE_TIMEOUT
+    restrictions = temp_file.field.file_restrictions
+    head, received = b"", 0
+    progress: Progress | None = None
+    try:
+        async with asyncio.timeout(idle) as patience, CoalescingWriter(incoming) as writer:
+            progress = Progress(temp_file, patience)
+            async for chunk in body:
+                received += len(chunk)
+                check_size(received, max_size)
+                if len(head) < HEAD_SIZE:
+                    head = (head + chunk)[:HEAD_SIZE]
+                    if len(head) == HEAD_SIZE:
+                        check_type(temp_file.name, detect_type(head, temp_file.name), restrictions)
+                patience.reschedule(None)  # the disk may take its time
+                await writer.feed(chunk)
+                patience.reschedule(loop.time() if progress.is_lost else loop.time() + idle)
+                progress.update(received)
+            patience.reschedule(None)
+    except TimeoutError as error:
+        if progress is not None and progress.is_lost:
+            raise UploadExpired() from error
+        raise TransferTimedOut() from error
+    finally:
+        if progress is not None:
+            await progress.aclose()
+    temp_file.received = received
+
+
+async def _aput_back(temp_file: AsyncTempFile, error: BaseException) -> None:
+    """Move the row of a transfer that ended early; the watchers are told why."""
+    refused = isinstance(error, FileTooLarge | TypeNotAllowed)
+    told = error if isinstance(error, UploadError) else None
+    if temp_file.state == State.UPLOADING:
+        with suppress(UploadStateError):  # somebody else has moved the row
+            await temp_file.amove(
+                State.FAILED if refused else State.PENDING,
+                received=0,
+                error_code=told.code if told else "interrupted",
+                error=told.detail if told else _("The transfer was interrupted. Please try again."),
+            )
+    await apublish(temp_file)
+
+
+class CoalescingWriter:
+    """Collects small chunks and writes them together, while the next ones arrive.
+
+    Holds at most two pieces of ``CHUNK_SIZE``: one being written, one being filled.
+    """
+
+    def __init__(self, incoming: IncomingFile) -> None:
+        self._incoming = incoming
+        self._limit = upload_settings.CHUNK_SIZE
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._some = asyncio.Event()
+        self._full = asyncio.Event()
+        self._room = asyncio.Event()
+        self._closing = False
+
+    async def __aenter__(self) -> CoalescingWriter:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def feed(self, chunk: bytes) -> None:
+        """Take a chunk; waits while there is no room. Raises what writing raised."""
+        while self._size >= self._limit and not self._task.done():
+            self._room.clear()
+            await self._room.wait()
+        if self._task.done():
+            self._task.result()
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        self._some.set()
+        if self._size >= self._limit:
+            self._full.set()
+
+    async def __aexit__(self, exc_type: type[BaseException] | None, *exc_info: object) -> None:
+        if exc_type is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            return
+        self._closing = True
+        self._some.set()
+        self._full.set()
+        await self._task
+
+    async def _run(self) -> None:
+        try:
+            while not (self._closing and not self._chunks):
+                await self._some.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FLUSH_INTERVAL):
+                        await self._full.wait()
+                chunks, self._chunks, self._size = self._chunks, [], 0
+                if not self._closing:
+                    self._some.clear()
+                    self._full.clear()
+                self._room.set()
+                if chunks:
+                    await self._incoming.write(b"".join(chunks))
+        finally:
+            self._room.set()

@@ -1,0 +1,105 @@
+"""Rows that come and go: a formset's template, the admin's inlines, copies of an enhanced element."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import UPLOAD_SPEED, Throttle
+from tests.browser.file_field import FileField, payload
+
+SLOW_FILE = payload("slow.bin", b"\0" * 4_000_000, "application/octet-stream")
+
+
+def test_added_row_uploads_and_is_saved(document_form: Page) -> None:
+    document_form.get_by_label("Title").fill("With attachments")
+    document_form.get_by_role("button", name="Add another attachment").click()
+    for name in ("file", "attachments-0-file", "attachments-1-file"):
+        field = FileField(document_form, name)
+        field.pick(payload(f"{name}.txt"))
+        field.expect_uploaded(f"{name}.txt")
+
+    document_form.get_by_role("button", name="Save").click()
+
+    expect(document_form.get_by_role("heading", level=1)).to_have_text("With attachments")
+    expect(document_form.locator("article ul a")).to_have_count(2)
+
+
+def test_copy_of_a_field_begins_empty_and_uploads_by_itself(document_form: Page) -> None:
+    original = FileField(document_form, "attachments-0-file")
+    original.pick(payload("original.txt"))
+    original.expect_uploaded("original.txt")
+
+    document_form.evaluate(
+        """() => {
+          const original = document.querySelector('[name="attachments-0-file"]').parentElement;
+          const copy = original.cloneNode(true);
+          for (const input of copy.querySelectorAll("input")) {
+            if (input.name) input.name = "copied";
+            if (input.id) input.id = "id_copied";
+          }
+          original.after(copy);
+        }"""
+    )
+
+    copy = FileField(document_form, "copied")
+    copy.expect_state("empty")
+    assert copy.value is None
+    expect(copy.element.locator(".async-upload-view")).to_have_count(1)
+    copy.pick(payload("copy.txt"))
+    copy.expect_uploaded("copy.txt")
+    original.expect_uploaded("original.txt")
+
+
+def test_field_moved_within_the_page_goes_on_uploading(document_form: Page, throttle: Throttle) -> None:
+    field = FileField(document_form, "file")
+    throttle(document_form, UPLOAD_SPEED)
+    field.pick(SLOW_FILE)
+    field.expect_under_way()
+
+    document_form.evaluate("document.querySelector('form.sheet').prepend(document.querySelector('async-file-input'))")
+    throttle(document_form, 0)
+
+    field.expect_uploaded("slow.bin")
+
+
+def test_field_taken_off_the_page_gives_up_its_upload(document_form: Page, throttle: Throttle) -> None:
+    field = FileField(document_form, "file")
+    throttle(document_form, UPLOAD_SPEED)
+    field.pick(SLOW_FILE)
+    field.expect_under_way()
+
+    with document_form.expect_response("**/cancel-upload/"):
+        document_form.evaluate("document.querySelector('async-file-input').remove()")
+
+    document_form.on("dialog", lambda dialog: pytest.fail(dialog.type))
+    document_form.get_by_role("link", name="Back without saving").click()
+    document_form.wait_for_url("**/")
+
+
+@pytest.mark.usefixtures("log_in")
+def test_admin_inlines_upload(page: Page, throttle: Throttle) -> None:
+    page.goto("/admin/library/document/add/")
+    page.locator("[name=title]").fill("From the admin")
+    empty_row = page.locator("#attachments-empty async-file-input")
+    expect(empty_row).not_to_have_attribute("data-state", "empty")
+    add = page.get_by_role("button", name="Add another Attachment")
+    add.click()
+    add.click()
+    rows = [FileField(page, f"attachments-{number}-file") for number in (0, 1)]
+    for number, row in enumerate(rows):
+        row.pick(payload(f"{number}.txt"))
+        row.expect_uploaded(f"{number}.txt")
+
+    # The admin numbers the rows that are left anew.
+    page.locator("#attachments-0 .inline-deletelink").click()
+    rows[0].expect_uploaded("1.txt")
+    file = FileField(page, "file")
+    throttle(page, UPLOAD_SPEED)
+    file.pick(SLOW_FILE)
+    file.expect_under_way()
+    page.get_by_role("button", name="Save and continue editing").click()
+    throttle(page, 0)
+
+    page.wait_for_url("**/change/")
+    expect(page.locator("[name=title]")).to_have_value("From the admin")
+    expect(FileField(page, "file").link).to_contain_text("slow")
+    expect(FileField(page, "attachments-0-file").link).to_contain_text("1")
