@@ -29,7 +29,7 @@ demo: .venv/demo.stamp
 	$(VENV) -m uvicorn asgi_app.asgi:application --host 127.0.0.1 --port $(PORT) --timeout-graceful-shutdown 3
 
 test: .venv/dev.stamp node_modules/.stamp
-	$(VENV) -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+	$(VENV) -m pytest --cov $(PYTEST_ARGS)
 
 test-newest: .venv-newest/test.stamp node_modules/.stamp
 	$(NEWEST) -m pip install --quiet --upgrade Django

@@ -9,7 +9,6 @@ from django.http import HttpRequest
 
 from async_uploads.temp_files import AsyncTempFile
 
-
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[AsyncTempFile]
 else:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import django
 from asgiref.sync import sync_to_async
 from django.core import signals
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.http.response import HttpResponseBase
 from django.urls import Resolver404, get_resolver, set_script_prefix
 
 from async_uploads.streaming import RequestStream, release_request_thread, wants_stream
@@ -32,14 +32,10 @@ class StreamingASGIHandler(ASGIHandler):
         stream = RequestStream(receive)
         set_script_prefix(get_script_prefix(scope))
         await signals.request_started.asend(sender=self.__class__, scope=scope)
-        request, error_response = self.create_request(scope, stream)
-        if request is None:
-            await self.send_response(error_response, send)
-            await sync_to_async(error_response.close)()
-            return
-        response = await self.run_get_response(request)
+        request, refusal = cast("Any", self.create_request)(scope, stream)  # typed for a file that is whole
+        response = refusal if request is None else await self.run_get_response(request)
         try:
-            await self.send_response(response, _AnswerBeforeEnd(scope, stream, response, send))
+            await self.send_response(response, _AnswerBeforeEnd(scope, stream, send))
         finally:
             await sync_to_async(response.close)()
 
@@ -63,7 +59,7 @@ class _AnswerBeforeEnd:
     finished and the connection closed.
     """
 
-    def __init__(self, scope: Message, stream: RequestStream, response: HttpResponseBase, send: Any) -> None:
+    def __init__(self, scope: Message, stream: RequestStream, send: Any) -> None:
         self._stream = stream
         self._send = send
         self._is_http_1 = scope.get("http_version", "1.1").startswith("1")
@@ -71,7 +67,7 @@ class _AnswerBeforeEnd:
         expects = any(name == b"expect" for name, _value in scope.get("headers", ()))
         self._has_rest = not stream.exhausted and not (expects and not stream.begun)
 
-    async def __call__(self, message: Message) -> None:
+    async def __call__(self, message: Mapping[str, Any]) -> None:
         if self._stream.exhausted:
             await self._send(message)
         elif message["type"] == "http.response.start":

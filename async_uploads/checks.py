@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from channels.layers import DEFAULT_CHANNEL_LAYER
+from channels import DEFAULT_CHANNEL_LAYER
 from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 from django.core import checks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
 from django.conf import settings as django_settings
 
@@ -10,6 +10,7 @@ T = TypeVar("T")
 
 SETTINGS_NAME = "ASYNC_UPLOADS"
 INLINE_PROMOTION = "async_uploads.promotion.promote_inline"
+Sendfile: TypeAlias = Literal["x-accel-redirect", "x-sendfile"]
 DEFAULT_INLINE_TYPES = (
     "image/png",
     "image/jpeg",
@@ -68,9 +69,9 @@ class UploadSettings:
     MAX_PENDING_PER_OWNER = Setting[int](100)
     PROMOTION_DISPATCHER = Setting[str](INLINE_PROMOTION)
     PROMOTION_MAX_ATTEMPTS = Setting[int](5)
-    RESOLVE_PERM_NAME = Setting["str | None"](None)
-    INLINE_TYPES = Setting["tuple[str, ...] | list[str]"](DEFAULT_INLINE_TYPES)
-    SENDFILE = Setting["Literal['x-accel-redirect', 'x-sendfile'] | None"](None)
+    RESOLVE_PERM_NAME = Setting[str | None](None)
+    INLINE_TYPES = Setting[tuple[str, ...] | list[str]](DEFAULT_INLINE_TYPES)
+    SENDFILE = Setting[Sendfile | None](None)
 
     @classmethod
     def names(cls) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.db import close_old_connections
 
-from async_uploads.events import MESSAGE_TYPE, apublish_progress, astatus_of, group_of
+from async_uploads.events import apublish_progress, astatus_of, group_of
 from async_uploads.owners import Owner, aowner_of_scope
 from async_uploads.temp_files import OPEN_STATES, AsyncTempFile
 
@@ -93,6 +93,7 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
         await apublish_progress(temp_file, received)
 
     async def upload_status(self, event: dict[str, Any]) -> None:
+        """Takes the messages of ``events.MESSAGE_TYPE``."""
         if event["status"]["key"] in self.subscribed:
             await self.send_json(event["status"])
 
@@ -121,13 +122,9 @@ def _find_row(key: str) -> AsyncTempFile | None:
         close_old_connections()
 
 
-def _is_key(key: object) -> bool:
+def _is_key(key: object) -> TypeGuard[str]:
     return isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH and "\0" not in key
 
 
-def _is_count(number: object) -> bool:
+def _is_count(number: object) -> TypeGuard[int]:
     return isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= MAX_BYTES
-
-
-# The channel layer finds the handler by its message's type.
-assert hasattr(UploadStatusConsumer, MESSAGE_TYPE.replace(".", "_"))

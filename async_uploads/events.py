@@ -75,7 +75,7 @@ async def _asend(status: dict[str, Any]) -> None:
     try:
         async with asyncio.timeout(PUBLISH_TIMEOUT):
             await layer.group_send(group_of(status["key"]), {"type": MESSAGE_TYPE, "status": status})
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever a layer may raise
         if not _outage["reported"]:
             _outage["reported"] = True
             logger.warning("The channel layer does not answer (%r): upload status is not sent live.", error)

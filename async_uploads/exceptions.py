@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 
@@ -13,7 +14,7 @@ class UploadError(Exception):
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 400
-    default_detail: ClassVar[str] = _("The upload failed.")  # type: ignore[assignment]  # lazy string
+    default_detail: ClassVar[str | Promise] = _("The upload failed.")
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = str(detail if detail is not None else self.default_detail)

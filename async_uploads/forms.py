@@ -7,10 +7,11 @@ import posixpath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asgiref.sync import async_to_sync
-from channels.layers import DEFAULT_CHANNEL_LAYER
+from channels import DEFAULT_CHANNEL_LAYER
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.forms.boundfield import BoundField
 from django.forms.widgets import Script
 from django.urls import get_script_prefix, reverse
@@ -63,7 +64,7 @@ class AsyncFileInput(forms.Widget):
         return json.dumps({"key": name, "name": posixpath.basename(name), "url": getattr(value, "url", None)})
 
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
-        """None where nothing was submitted, False for cleared, else AsyncFileInputData or a ValidationError to raise."""
+        """None: nothing submitted; False: cleared; else AsyncFileInputData, or a ValidationError to be raised."""
         text = data.get(name)
         if text is None:
             return None
@@ -88,12 +89,12 @@ class AsyncFileBoundField(BoundField):
 
     field: AsyncFileField
 
-    def build_widget_attrs(self, attrs: dict[str, Any], widget: Any = None) -> dict[str, Any]:
+    def build_widget_attrs(self, attrs: Any, widget: Any = None) -> Any:
         attrs = super().build_widget_attrs(attrs, widget)
         instance = getattr(self.form, "instance", None)
-        pk = getattr(instance, "pk", None)
-        saved = pk is not None and not instance._state.adding
-        attrs["element"] = {**element_attributes(self.field), "instance-id": str(pk) if saved else None}
+        attrs["element"] = element_attributes(self.field)
+        if isinstance(instance, models.Model) and not instance._state.adding:
+            attrs["element"]["instance-id"] = str(instance.pk)
         return attrs
 
 
@@ -235,7 +236,10 @@ def _name_of(value: Any) -> str:
 
 
 def widget_messages() -> dict[str, str]:
-    """The words of the widget in the language of the request, the keys that the JavaScript knows; names in braces are filled in there."""
+    """The widget's words in the language of the request, by the keys that the JavaScript knows.
+
+    Names in braces are filled in there.
+    """
     return {
         "browse": gettext("Choose a file"),
         "drop": gettext("or drop it here"),

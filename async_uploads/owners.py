@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,7 @@ async def aowner_of_request(request: HttpRequest, *, create: bool = False) -> Ow
     return await sync_to_async(_owner_in_thread)(request, create)
 
 
-async def aowner_of_scope(scope: dict[str, Any]) -> Owner:
+async def aowner_of_scope(scope: Mapping[str, Any]) -> Owner:
     """The owner behind a WebSocket's scope, as AuthMiddlewareStack fills it."""
     return await sync_to_async(_owner_of_scope)(scope)
 
@@ -78,7 +79,7 @@ def _owner_in_thread(request: HttpRequest, create: bool) -> Owner:
     return owner_of_request(request)
 
 
-def _owner_of_scope(scope: dict[str, Any]) -> Owner:
+def _owner_of_scope(scope: Mapping[str, Any]) -> Owner:
     session = scope.get("session")
     return Owner(
         user=_user_identity(scope.get("user")),

@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 from async_uploads.conf import upload_settings
 
 Action: TypeAlias = Literal["create", "update", "detail"]
-PermissionCheck: TypeAlias = Callable[[Any, Model | None], bool | Awaitable[bool]]
+PermissionCheck: TypeAlias = Callable[[Any, Any], bool | Awaitable[bool]]
 Permission: TypeAlias = str | PermissionCheck | None
 
 CODENAME_OF_ACTION = {"create": "add", "update": "change", "detail": "view"}
@@ -45,7 +45,7 @@ async def aallows(permission: Permission, user: Any, record: Model | None) -> bo
         obj = None if only_model_permissions() else record
         return bool(await user.ahas_perm(permission, obj))
     if iscoroutinefunction(permission):
-        return bool(await permission(user, record))  # type: ignore[misc]  # narrowed by the check above
+        return bool(await permission(user, record))
     return bool(await sync_to_async(permission)(user, record))
 
 

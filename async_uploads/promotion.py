@@ -174,7 +174,7 @@ async def apromote(claimed: Claim) -> bool:
         await apublish(temp_file)
         await _atell_failure(temp_file, error, will_retry=False)
         return False
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever a storage raises: told, kept and tried again
         await _afail(temp_file, error)
         return False
     await _afinish(temp_file)
@@ -234,9 +234,8 @@ async def _aswap(temp_file: AsyncTempFile, instance: models.Model | None) -> boo
     """Write the final name, if the record still has the key. False where it has something else, or has gone."""
     field = temp_file.field
     final: dict[str, Any] = {field.attname: temp_file.final_name}
-    for name, measured in ((field.width_field, temp_file.width), (field.height_field, temp_file.height)):
-        if name:
-            final[name] = measured
+    measured = {field.width_field: temp_file.width, field.height_field: temp_file.height}
+    final |= {name: pixels for name, pixels in measured.items() if name}
     pk = field.model._meta.pk.to_python(temp_file.record_pk)
     record = field.model._base_manager.using(temp_file.record_db or None).filter(pk=pk)
     swapped = await record.filter(**{field.attname: temp_file.key}).aupdate(**final)

@@ -4,4 +4,4 @@ from django.urls import path
 
 from async_uploads.consumers import UploadStatusConsumer
 
-websocket_urlpatterns = [path("ws/async-uploads/", UploadStatusConsumer.as_asgi())]
+websocket_urlpatterns = [path("ws/async-uploads/", UploadStatusConsumer.as_asgi())]  # type: ignore[arg-type]  # channels routes ASGI applications

@@ -59,7 +59,7 @@ class RequestStream(RawIOBase):
             "This view takes its body as a stream: read it with streaming.body_of(request)."
         )
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:  # type: ignore[override]  # RawIOBase iterates lines, synchronously
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         """Chunks of bytes as the server hands them on; raises UploadDisconnected when the client goes away."""
         while not self.exhausted:
             chunk = await self._next()

@@ -9,7 +9,10 @@ class DocumentForm(forms.ModelForm):
     class Meta:
         model = Document
         fields = ["title", "file", "cover", "description"]
-        widgets = {"description": forms.Textarea(attrs={"rows": 4})}
+        widgets = {
+            "title": forms.TextInput(attrs={"dir": "auto"}),
+            "description": forms.Textarea(attrs={"dir": "auto", "rows": 4}),
+        }
 
 
 class ContractForm(forms.ModelForm):

@@ -12,7 +12,9 @@ from django.utils.decorators import sync_and_async_middleware
 @sync_and_async_middleware
 def content_security_policy(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     def with_header(response: HttpResponse) -> HttpResponse:
-        response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
+        # Django's own pages about errors, which DEBUG shows, are made of inline scripts and styles.
+        if not (settings.DEBUG and response.status_code in (404, 500)):
+            response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         return response
 
     async def async_middleware(request: HttpRequest) -> HttpResponse:

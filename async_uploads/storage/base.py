@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import posixpath
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import date
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, Self, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, ParamSpec, Self, TypedDict, TypeVar
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import Storage
+from django.utils import timezone
 from django.utils.text import get_valid_filename
 
 from async_uploads.conf import upload_settings
@@ -21,6 +21,9 @@ from async_uploads.inspection import shorten
 
 if TYPE_CHECKING:
     from django.urls import URLPattern, URLResolver
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 TEMPORARY_PREFIX = "async-temp-files"
 TOKEN_BYTES = 16
@@ -44,7 +47,7 @@ class GenerateUploadUrlResponse(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFile:
-    """What the storage holds under a name. ``size`` in bytes; ``content_type`` as the storage tells it, not as checked."""
+    """What the storage holds under a name. ``size`` in bytes; ``content_type`` as the storage has it, unchecked."""
 
     size: int
     etag: str
@@ -92,14 +95,14 @@ class AsyncUploadStorage(Storage):
         self, name: str, field_id: str, *, expire: int, max_size: int | None, content_type: str | None = None
     ) -> GenerateUploadUrlResponse:
         """How to send the bytes of ``name``, for ``expire`` seconds and at most ``max_size`` bytes."""
-        return await self._in_thread("generate_upload_url")(
+        return await self._in_thread(self.generate_upload_url)(
             name, field_id, expire=expire, max_size=max_size, content_type=content_type
         )
 
     def generate_upload_url(
         self, name: str, field_id: str, *, expire: int, max_size: int | None, content_type: str | None = None
     ) -> GenerateUploadUrlResponse:
-        return self._on_loop("generate_upload_url")(
+        return self._on_loop(self.agenerate_upload_url)(
             name, field_id, expire=expire, max_size=max_size, content_type=content_type
         )
 
@@ -107,26 +110,26 @@ class AsyncUploadStorage(Storage):
         self, key: str, field_id: str, *, filename: str | None = None, **params: Any
     ) -> str:
         """A URL that the bytes of ``key`` can be read from, offered to the person as ``filename``."""
-        return await self._in_thread("generate_download_url")(key, field_id, filename=filename, **params)
+        return await self._in_thread(self.generate_download_url)(key, field_id, filename=filename, **params)
 
     def generate_download_url(
         self, key: str, field_id: str, *, filename: str | None = None, **params: Any
     ) -> str:
-        return self._on_loop("generate_download_url")(key, field_id, filename=filename, **params)
+        return self._on_loop(self.agenerate_download_url)(key, field_id, filename=filename, **params)
 
     async def astat(self, name: str) -> StoredFile:
         """What is stored under ``name``; raises FileNotFoundError."""
-        return await self._in_thread("stat")(name)
+        return await self._in_thread(self.stat)(name)
 
     def stat(self, name: str) -> StoredFile:
-        return self._on_loop("stat")(name)
+        return self._on_loop(self.astat)(name)
 
     async def aread_range(self, name: str, start: int, end: int) -> bytes:
         """The bytes from ``start`` up to, not including, ``end``, fewer at the file's end; raises FileNotFoundError."""
-        return await self._in_thread("read_range")(name, start, end)
+        return await self._in_thread(self.read_range)(name, start, end)
 
     def read_range(self, name: str, start: int, end: int) -> bytes:
-        return self._on_loop("read_range")(name, start, end)
+        return self._on_loop(self.aread_range)(name, start, end)
 
     async def acopy_file(
         self,
@@ -142,7 +145,7 @@ class AsyncUploadStorage(Storage):
         ``from_key`` (so that a copy can be resumed); FileNotFoundError; FileChanged where the source's ETag is
         not ``if_match``.
         """
-        await self._in_thread("copy_file")(from_key, to_key, if_match=if_match, on_progress=on_progress)
+        await self._in_thread(self.copy_file)(from_key, to_key, if_match=if_match, on_progress=on_progress)
 
     def copy_file(
         self,
@@ -152,11 +155,11 @@ class AsyncUploadStorage(Storage):
         if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
-        self._on_loop("copy_file")(from_key, to_key, if_match=if_match, on_progress=on_progress)
+        self._on_loop(self.acopy_file)(from_key, to_key, if_match=if_match, on_progress=on_progress)
 
     async def adelete(self, name: str) -> None:
         """Remove ``name`` and what an unfinished upload to it left; harmless where there is nothing."""
-        await self._in_thread("delete")(name)
+        await self._in_thread(self.delete)(name)
 
     async def aopen_incoming(self, name: str) -> IncomingFile:
         """Begin to write a file whose bytes arrive in pieces. Only where ``receives_uploads``."""
@@ -208,7 +211,7 @@ class AsyncUploadStorage(Storage):
 
         Raises SuspiciousFileOperation where ``max_length`` characters are too few.
         """
-        prefix = f"{self.temporary_key_prefix}/{date.today():%Y/%m/%d}/{token_urlsafe(TOKEN_BYTES)}-"
+        prefix = f"{self.temporary_key_prefix}/{timezone.now():%Y/%m/%d}/{token_urlsafe(TOKEN_BYTES)}-"
         name = self.get_valid_name(filename)
         if max_length is not None:
             room = max_length - len(prefix)
@@ -254,16 +257,19 @@ class AsyncUploadStorage(Storage):
     # The other form of a verb, derived
     ######################################
 
-    def _in_thread(self, verb: str) -> Callable[..., Awaitable[Any]]:
-        self._require(verb, verb)
-        return sync_to_async(getattr(self, verb), thread_sensitive=False)
+    def _in_thread(self, form: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+        self._require(form)
+        return sync_to_async(form, thread_sensitive=False)
 
-    def _on_loop(self, verb: str) -> Callable[..., Any]:
-        self._require(verb, f"a{verb}")
-        return async_to_sync(getattr(self, f"a{verb}"))
+    def _on_loop(self, form: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+        self._require(form)
+        return async_to_sync(form)
 
-    def _require(self, verb: str, form: str) -> None:
-        if getattr(type(self), form) is getattr(AsyncUploadStorage, form, None):
+    def _require(self, form: Callable[..., Any]) -> None:
+        """Two forms that are each derived from the other would call each other for ever."""
+        name = form.__name__
+        if getattr(type(self), name) is getattr(AsyncUploadStorage, name):
+            verb = name.removeprefix("a")
             raise NotImplementedError(f"{type(self).__name__} must implement a{verb}() or {verb}().")
 
 

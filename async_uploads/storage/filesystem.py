@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from secrets import token_hex
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import aiofiles
 from asgiref.sync import sync_to_async
@@ -27,7 +27,7 @@ from async_uploads.storage.direct import ServedByDjango
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aiofiles.threadpool.binary import AsyncBufferedIOBase
+    from aiofiles.threadpool.binary import AsyncFileIO
 
 PART_SUFFIX = ".part"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -90,7 +90,7 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         part = Path(f"{path}.{token_hex(8)}{PART_SUFFIX}")
         await sync_to_async(self._make_directory, thread_sensitive=False)(path.parent)
         with storage_errors():
-            file = await aiofiles.open(part, "wb", opener=_open_no_follow)
+            file = await aiofiles.open(part, "wb", buffering=0, opener=_open_no_follow)
         return IncomingLocalFile(file, part, path, fsync=self.fsync, mode=self.file_permissions_mode)
 
     @staticmethod
@@ -124,9 +124,7 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
 class IncomingLocalFile(IncomingFile):
     """Bytes go to a ``.part`` file, which takes the name when it is whole and on the disk."""
 
-    def __init__(
-        self, file: AsyncBufferedIOBase, part: Path, path: Path, *, fsync: bool, mode: int | None
-    ) -> None:
+    def __init__(self, file: AsyncFileIO, part: Path, path: Path, *, fsync: bool, mode: int | None) -> None:
         self._file = file
         self._part = part
         self._path = path
@@ -135,32 +133,29 @@ class IncomingLocalFile(IncomingFile):
 
     async def write(self, chunk: bytes) -> None:
         with storage_errors():
-            await self._file.write(chunk)
-            await self._file.flush()
+            left = memoryview(chunk)
+            while left:
+                left = left[await self._file.write(left) :]
 
     async def commit(self) -> None:
         with storage_errors():
-            await sync_to_async(self._commit, thread_sensitive=False)()
+            await sync_to_async(self._make_durable_and_visible, thread_sensitive=False)()
+            await self._file.close()
 
     async def abort(self) -> None:
-        await sync_to_async(self._abort, thread_sensitive=False)()
+        with suppress(OSError):
+            await self._file.close()
+        await sync_to_async(self._part.unlink, thread_sensitive=False)(missing_ok=True)
 
-    def _commit(self) -> None:
-        file: IO[bytes] = self._file._file  # the plain file: five steps in one hop
-        file.flush()
+    def _make_durable_and_visible(self) -> None:
+        descriptor = self._file.fileno()
         if self._mode is not None:
-            os.fchmod(file.fileno(), self._mode)
+            os.fchmod(descriptor, self._mode)
         if self._fsync:
-            os.fsync(file.fileno())
-        file.close()
+            os.fsync(descriptor)
         _take_name(self._part, self._path)
         if self._fsync:
             _sync_directory(self._path.parent)
-
-    def _abort(self) -> None:
-        with suppress(OSError):
-            self._file._file.close()
-        self._part.unlink(missing_ok=True)
 
 
 @contextmanager

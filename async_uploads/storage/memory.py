@@ -36,7 +36,7 @@ class MemoryAsyncUploadStorage(ServedByDjango, InMemoryStorage):
             raise FileChanged(f"{from_key} is not the file that was checked.")
         if self.exists(to_key):
             raise FileExistsError(to_key)
-        self._save(to_key, ContentFile(content))
+        self.save(to_key, ContentFile(content))
 
     def delete(self, name: str) -> None:
         if self.exists(name):
@@ -62,7 +62,7 @@ class IncomingMemoryFile(IncomingFile):
         self._chunks.append(chunk)
 
     async def commit(self) -> None:
-        self._storage._save(self._name, ContentFile(b"".join(self._chunks)))
+        self._storage.save(self._name, ContentFile(b"".join(self._chunks)))
 
     async def abort(self) -> None:
         self._chunks.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -40,9 +41,9 @@ async def areceive(
 ) -> None:
     """Write ``body`` to the storage, check it and make the row ``uploaded``.
 
-    ``announced`` is the size in bytes that the client told, ``at_least`` what it can't be smaller than. Raises UploadError of every kind and
-    UploadDisconnected; the partial file is then gone and the row moved: to ``failed`` where a check refused it,
-    else back to ``pending``, so that the same URL can be tried again.
+    ``announced`` is the size in bytes that the client told, ``at_least`` what it can't be smaller than.
+    Raises UploadError of every kind and UploadDisconnected; the partial file is then gone and the row moved: to
+    ``failed`` where a check refused it, else back to ``pending``, so that the same URL can be tried again.
     """
     await _astart(temp_file, announced)
     incoming: IncomingFile | None = None
@@ -74,7 +75,7 @@ async def _astart(temp_file: AsyncTempFile, announced: int | None) -> None:
         raise UploadExpired()
     if temp_file.state != State.PENDING:
         raise UploadInUse()
-    changes = {"received": 0, "error_code": "", "error": ""}
+    changes: dict[str, Any] = {"received": 0, "error_code": "", "error": ""}
     if announced is not None:
         changes["total"] = announced
     try:

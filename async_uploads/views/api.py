@@ -24,7 +24,7 @@ FIELD_ID_ALIASES = ("async_field_id",)
 
 
 class GenerateUploadUrlView(UploadView):
-    """``POST`` (or ``GET``) ``fieldId``, ``filename`` and optionally ``instanceId``, ``contentType``, ``size``: a ticket."""
+    """``POST`` (or ``GET``) ``fieldId``, ``filename``, optionally ``instanceId``, ``contentType``, ``size``: a ticket."""
 
     async def post(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponse:
         return await self._answer(request, registry, Parameters.of_body(request))
@@ -135,7 +135,7 @@ async def _upload_named_in(given: Parameters, request: HttpRequest) -> AsyncTemp
 
 
 async def _readable_temp_file(field: Any, key: str, record: Any) -> AsyncTempFile:
-    """The row of a temporary file that its record still serves; raises UploadNotFound for unchecked or foreign bytes."""
+    """The row of a temporary file that its record still serves; raises UploadNotFound for unchecked bytes."""
     temp_file = await AsyncTempFile.objects.filter(key=key).afirst()
     if (
         temp_file is None

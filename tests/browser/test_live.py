@@ -117,7 +117,7 @@ def test_events_that_come_late_are_dropped(page: Page) -> None:
 
     page.evaluate(WATCH, {"socketUrl": "/ws/async-uploads/", "statusUrl": "/nowhere/"})
 
-    page.wait_for_function("seen.length === 2")
+    page.wait_for_function("() => seen.length === 2")
     assert page.evaluate("seen") == [3, 5]
 
 
@@ -138,7 +138,7 @@ def test_lost_socket_is_opened_again_and_subscribes_again(page: Page) -> None:
 
     page.evaluate(WATCH, {"socketUrl": "/ws/async-uploads/", "statusUrl": "/nowhere/"})
 
-    page.wait_for_function("seen.length === 3")
+    page.wait_for_function("() => seen.length === 3")
     assert messages == ['{"action":"subscribe","keys":["a"]}'] * 3
 
 
@@ -191,6 +191,6 @@ def test_upload_that_does_not_exist_is_reported_once(
 
     page.evaluate(WATCH, {"socketUrl": socket_url, "statusUrl": "/async-uploads/upload-status/"})
 
-    page.wait_for_function("seen.length === 1")
+    page.wait_for_function("() => seen.length === 1")
     assert page.evaluate("seen") == ["not_found"]
 

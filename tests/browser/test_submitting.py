@@ -8,6 +8,7 @@ from playwright.sync_api import Dialog, Page, expect
 
 from tests.browser.complaints import SERVER_AWAY, Complaints
 from tests.browser.conftest import UPLOAD_SPEED, Throttle
+from tests.browser.demo_server import DemoServer
 from tests.browser.file_field import FileField, payload
 
 SLOW_FILE = payload("slow.bin", b"\0" * 2_000_000, "application/octet-stream")
@@ -112,7 +113,7 @@ def test_failed_upload_keeps_the_form_until_it_is_taken_away(document_form: Page
 
 
 def test_upload_that_fails_while_the_form_waits_keeps_the_form(
-    document_form: Page, throttle: Throttle, complaints: Complaints
+    document_form: Page, demo: DemoServer, throttle: Throttle, complaints: Complaints
 ) -> None:
     complaints.expect(SERVER_AWAY)
     field = FileField(document_form, "file")
@@ -122,7 +123,7 @@ def test_upload_that_fails_while_the_form_waits_keeps_the_form(
     document_form.get_by_role("button", name="Save").click()
     expect(document_form.locator(".async-uploads-submitting")).to_be_visible()
 
-    document_form.context.set_offline(True)
+    demo.kill()
 
     field.expect_failed("connection was lost")
     expect(document_form.locator(".async-uploads-submitting")).to_have_count(0)
@@ -193,7 +194,7 @@ def test_file_of_a_record_is_replaced_and_its_optional_cover_removed(document_fo
     file.expect_uploaded("first.txt")
     cover.expect_uploaded("photo.png")
     document_form.get_by_role("button", name="Save").click()
-    document_form.get_by_role("link", name="Edit").click()
+    document_form.get_by_role("link", name="Edit", exact=True).click()
 
     expect(file.link).to_have_attribute("target", "_blank")
     expect(file.button("remove")).to_have_count(0)

@@ -179,14 +179,14 @@ def test_image_that_the_browser_cannot_show_is_uploaded_without_a_preview(docume
 def test_file_that_will_be_refused_is_not_sent(document_form: Page, file: dict[str, bytes], words: str) -> None:
     field = FileField(document_form, "cover")
     asked: list[str] = []
-    document_form.on("request", lambda request: asked.append(request.url))
+    document_form.on("request", lambda request: asked.append(request.method))
 
     field.pick(file)  # type: ignore[arg-type]  # a FilePayload, which pytest's parameters hide
 
     field.expect_failed(words)
     expect(field.button("retry")).to_have_count(0)
     expect(field.button("replace")).to_be_visible()
-    assert [url for url in asked if not url.startswith("blob:")] == []
+    assert not {"POST", "PUT"} & set(asked)
 
 
 def test_refusal_of_the_server_is_shown_in_its_words(document_form: Page, complaints: Complaints) -> None:

@@ -56,8 +56,8 @@ export class Upload extends EventTarget {
     announceUpload({ key, name: this.file.name });
     const unsubscribe = watcher.subscribe(key, (event) => this.#heed(event));
     try {
-      this.#enter("uploading");
       this.dispatchEvent(new Event("started"));
+      this.#enter("uploading");
       const status = await this.#transfer(this.ticket);
       if (LOST.includes(status.state)) throw errorOf(status);
       return status;

@@ -1,0 +1,157 @@
+"""AsyncFileField and AsyncImageField: their options, and what Django asks of a field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django import forms as django_forms
+from django.core import checks
+from django.db import models
+
+from async_uploads import forms
+from async_uploads.fields.saving import CHECKED, HISTORICAL_MODELS, check_before_save
+from async_uploads.fields.values import AsyncFieldFile, AsyncFileDescriptor, AsyncImageFieldFile
+from async_uploads.permissions import Permission, resolve_perm_name
+from async_uploads.registry import AsyncFieldRegistry, default_async_field_registry
+
+DEFAULT_MAX_LENGTH = 500
+DEFAULT_MAX_SIZE = 100
+MIB = 1024 * 1024
+PUBLIC_MODULE = "async_uploads.models"
+
+
+class Unset:
+    """The permission was not given: ``resolve_perm_name`` tells it."""
+
+
+UNSET: Final = Unset()
+
+
+class AsyncFileMixin(models.FileField):
+    """What both fields have in common.
+
+    ``perm_create``, ``perm_update``, ``perm_detail``: a permission name, a callable ``(user, obj) -> bool``, sync or
+    async, or None for everyone. ``max_size`` in MiB, None for no limit. ``file_restrictions``: types and extensions
+    (``image/*``, ``application/pdf``, ``.docx``), empty for all. ``download_params`` go to the storage's
+    ``generate_download_url``.
+    """
+
+    attr_class: Any = AsyncFieldFile
+    descriptor_class: Any = AsyncFileDescriptor
+    form_class: type[forms.AsyncFileField] = forms.AsyncFileField
+    measures_images = False
+    width_field: str | None = None
+    height_field: str | None = None
+
+    def __init__(
+        self,
+        *args: Any,
+        perm_create: Permission | Unset = UNSET,
+        perm_update: Permission | Unset = UNSET,
+        perm_detail: Permission | Unset = UNSET,
+        max_size: float | None = DEFAULT_MAX_SIZE,
+        file_restrictions: Iterable[str] = (),
+        async_field_registry: AsyncFieldRegistry = default_async_field_registry,
+        download_params: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("max_length", DEFAULT_MAX_LENGTH)
+        super().__init__(*args, **kwargs)
+        self._perm_create, self._perm_update, self._perm_detail = perm_create, perm_update, perm_detail
+        self.max_size = max_size
+        self.file_restrictions = tuple(file_restrictions)
+        self.async_field_registry = async_field_registry
+        self.download_params = dict(download_params or {})
+
+    @property
+    def perm_create(self) -> Permission:
+        return self._permission(self._perm_create, "create")
+
+    @property
+    def perm_update(self) -> Permission:
+        return self._permission(self._perm_update, "update")
+
+    @property
+    def perm_detail(self) -> Permission:
+        return self._permission(self._perm_detail, "detail")
+
+    @property
+    def max_size_bytes(self) -> int | None:
+        return None if self.max_size is None else int(self.max_size * MIB)
+
+    @property
+    def has_dimension_fields(self) -> bool:
+        return bool(self.width_field or self.height_field)
+
+    def _permission(self, given: Permission | Unset, action: str) -> Permission:
+        if not isinstance(given, Unset):
+            return given
+        return resolve_perm_name(self.model, action, is_global=action == "create")
+
+    def deconstruct(self) -> Any:
+        """Only what the database knows about: other options may change without a migration."""
+        name, path, args, kwargs = super().deconstruct()
+        kwargs["max_length"] = self.max_length
+        return (
+            name,
+            f"{PUBLIC_MODULE}.{type(self).__name__}" if path.startswith(__package__) else path,
+            args,
+            kwargs,
+        )
+
+    def contribute_to_class(  # type: ignore[override]  # FileField's own, which narrows Field's
+        self, cls: type[models.Model], name: str, **kwargs: Any
+    ) -> None:
+        # Past ImageField, which would measure the file whenever a record is loaded.
+        models.FileField.contribute_to_class(self, cls, name, **kwargs)
+        if not cls._meta.abstract and cls.__module__ != HISTORICAL_MODELS:
+            self.async_field_registry.register_field(self)
+
+    def formfield(self, **kwargs: Any) -> Any:
+        widget = kwargs.get("widget")
+        if isinstance(widget, type) and issubclass(widget, django_forms.FileInput):
+            del kwargs["widget"]  # the admin's override for every FileField
+        return super().formfield(
+            **{
+                "form_class": self.form_class,
+                "async_field_registry": self.async_field_registry,
+                "async_field_id": self.async_field_registry.generate_id(self),
+                "storage": self.storage,
+                "max_size": self.max_size_bytes,
+                "file_restrictions": self.file_restrictions,
+                **kwargs,
+            }
+        )
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        # An ordinary save was checked at its pre_save signal; bulk_create sends none.
+        if CHECKED not in model_instance.__dict__ and type(model_instance).__module__ != HISTORICAL_MODELS:
+            check_before_save(self, model_instance, model_instance._state.db)
+        return super().pre_save(model_instance, add)
+
+
+class AsyncFileField(AsyncFileMixin):
+    """A FileField whose files are uploaded ahead of the form. See AsyncFileMixin for its options."""
+
+
+class AsyncImageField(AsyncFileMixin, models.ImageField):
+    """An ImageField whose images are uploaded ahead of the form and measured from the stored bytes.
+
+    ``suppress_pillow_check`` leaves out the system check for Pillow.
+    """
+
+    attr_class: Any = AsyncImageFieldFile
+    descriptor_class: Any = AsyncFileDescriptor
+    form_class = forms.AsyncImageField
+    measures_images = True
+
+    def __init__(self, *args: Any, suppress_pillow_check: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.suppress_pillow_check = suppress_pillow_check
+
+    def _check_image_library_installed(self) -> list[checks.CheckMessage]:
+        if self.suppress_pillow_check:
+            return []
+        found: list[checks.CheckMessage] = super()._check_image_library_installed()  # type: ignore[misc]  # missing in the stubs
+        return found

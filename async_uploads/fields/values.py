@@ -1,0 +1,133 @@
+"""The value of a field: Django's FieldFile with async forms, and the descriptor that takes what is assigned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.files.base import ContentFile, File
+from django.db import models
+from django.db.models.fields.files import FieldFile, FileDescriptor, ImageFieldFile
+
+from async_uploads.events import download_url
+from async_uploads.input import AsyncFileInputData
+from async_uploads.promotion import record_pk_of
+from async_uploads.storage.base import AsyncFile, AsyncUploadStorage
+
+# Kept in the instance's __dict__ from assignment to save: image fields that were given another file, to be measured.
+UNMEASURED = "_async_uploads_unmeasured"
+
+
+def name_of(value: Any) -> str:
+    """The name that a value stands for, whether it is a FieldFile, a string or nothing."""
+    return str(getattr(value, "name", value) or "")
+
+
+def set_dimensions(field: Any, instance: models.Model, width: int | None, height: int | None) -> None:
+    if field.width_field:
+        setattr(instance, field.width_field, width)
+    if field.height_field:
+        setattr(instance, field.height_field, height)
+
+
+class AsyncFieldFile(FieldFile):
+    """Django's FieldFile, with async forms beside the sync ones."""
+
+    field: Any
+    storage: AsyncUploadStorage
+    from_input = False
+    """The name came from a browser, and has to be the record's own or a temporary key."""
+
+    @property
+    def url(self) -> str:
+        """The download view's URL, which checks permissions; raises ValueError where file or record are missing."""
+        name = self._require_name()
+        record_pk = record_pk_of(self.field, self.instance)
+        if not record_pk:
+            raise ValueError(f"{self.field} has no URL before its record is saved.")
+        return download_url(self.field, record_pk, name)
+
+    async def aopen(self) -> AsyncFile:
+        """The stored file, for ``read``, ``seek``, ``async for`` and ``async with``; raises FileNotFoundError."""
+        return await self.storage.aopen(self._require_name())
+
+    async def aread(self) -> bytes:
+        """The whole content."""
+        return await (await self.aopen()).read()
+
+    async def asize(self) -> int:
+        """Size in bytes; raises FileNotFoundError."""
+        return await self.storage.asize(self._require_name())
+
+    async def aexists(self) -> bool:
+        """Is there a file, in the column and in the storage?"""
+        return self.name is not None and bool(self.name) and await self.storage.aexists(self.name)
+
+    async def asave(self, name: str, content: File[Any] | bytes, save: bool = True) -> None:
+        """Async form of ``save``: store ``content`` under a final name, then the record unless ``save`` is False."""
+        file = ContentFile(content) if isinstance(content, bytes) else content
+        name = self.field.generate_filename(self.instance, name)
+        self.name = await self.storage.asave(name, file, max_length=self.field.max_length)
+        setattr(self.instance, self.field.attname, self.name)
+        self._committed = True
+        if save:
+            await self.instance.asave()
+
+    async def adelete(self, save: bool = True) -> None:
+        """Async form of ``delete``."""
+        if not self.name:
+            return
+        if getattr(self, "_file", None) is not None:
+            self.close()
+            del self.file
+        await self.storage.adelete(self.name)
+        self.name = None
+        setattr(self.instance, self.field.attname, self.name)
+        self._committed = False
+        if save:
+            await self.instance.asave()
+
+    def _require_name(self) -> str:
+        if not self.name:
+            raise ValueError(f"The {self.field.name!r} attribute has no file associated with it.")
+        return self.name
+
+    def _set_instance_attribute(self, name: str | None, content: Any) -> None:
+        setattr(self.instance, self.field.attname, name)
+
+
+class AsyncImageFieldFile(AsyncFieldFile, ImageFieldFile):
+    """``width`` and ``height`` come from the record's columns where it has them, else the file is opened."""
+
+    @property
+    def width(self) -> int:
+        known = self.field.width_field and getattr(self.instance, self.field.width_field)
+        return known or super().width
+
+    @property
+    def height(self) -> int:
+        known = self.field.height_field and getattr(self.instance, self.field.height_field)
+        return known or super().height
+
+
+class AsyncFileDescriptor(FileDescriptor):
+    """Assignment takes what Django's takes, and AsyncFileInputData. It touches neither database nor storage."""
+
+    field: Any
+
+    def __set__(self, instance: models.Model, value: Any) -> None:
+        before = instance.__dict__.get(self.field.attname)
+        if isinstance(value, AsyncFileInputData):
+            file = self.field.attr_class(instance, self.field, value.key)
+            file.from_input = True
+            value = file
+        super().__set__(instance, value)
+        if before is not None and self.field.has_dimension_fields:
+            self._forget_dimensions(instance, before, value)
+
+    def _forget_dimensions(self, instance: models.Model, before: Any, value: Any) -> None:
+        if not value:
+            set_dimensions(self.field, instance, None, None)
+        elif (value is not before and name_of(value) != name_of(before)) or not getattr(
+            value, "_committed", True
+        ):
+            instance.__dict__.setdefault(UNMEASURED, set()).add(self.field.name)
