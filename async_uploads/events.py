@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from async_uploads.storage.base import AsyncUploadStorage
 from async_uploads.temp_files import AsyncTempFile, State
 
 logger = logging.getLogger("async_uploads")
@@ -46,9 +45,9 @@ async def aurl_of(temp_file: AsyncTempFile) -> str | None:
         return download_url(field, temp_file.record_pk, temp_file.final_name)
     if not temp_file.is_readable:
         return None
-    storage: AsyncUploadStorage = field.storage
     field_id = field.async_field_registry.generate_id(field)
-    return await storage.agenerate_download_url(temp_file.key, field_id, filename=temp_file.name)
+    url: str = await field.storage.agenerate_download_url(temp_file.key, field_id, filename=temp_file.name)
+    return url
 
 
 async def astatus_of(temp_file: AsyncTempFile) -> dict[str, Any]:

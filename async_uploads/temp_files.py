@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from asgiref.sync import sync_to_async
 from django.apps import apps
@@ -12,7 +12,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.exceptions import UploadStateError
-from async_uploads.owners import Owner
 
 # The sequence number of an event is made of the row's version, which every change of state raises, and of the
 # bytes received, which only grow within a state: so any process can number events without asking another.
@@ -47,12 +46,17 @@ MOVES: dict[State, set[State]] = {
 }
 
 
+class Owning(Protocol):
+    @property
+    def identities(self) -> list[str]: ...
+
+
 class AsyncTempFileQuerySet(models.QuerySet["AsyncTempFile"]):
     def for_field(self, field: models.Field[Any, Any]) -> AsyncTempFileQuerySet:
         return self.filter(model=field.model._meta.label_lower, field_name=field.name)
 
-    def owned_by(self, owner: Owner) -> AsyncTempFileQuerySet:
-        """The uploads that this visitor asked for; none for a visitor without user and session."""
+    def owned_by(self, owner: Owning) -> AsyncTempFileQuerySet:
+        """The uploads that this ``Owner`` asked for; none for a visitor without user and session."""
         return self.filter(owner__in=owner.identities)
 
 

@@ -24,7 +24,7 @@ FIELD_ID_ALIASES = ("async_field_id",)
 
 
 class GenerateUploadUrlView(UploadView):
-    """``POST`` (or ``GET``) ``fieldId``, ``filename``, optionally ``instanceId``, ``contentType``, ``size``: a ticket."""
+    """A ticket by ``POST`` or ``GET``: ``fieldId``, ``filename``, optional ``instanceId``, ``contentType``, ``size``."""
 
     async def post(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponse:
         return await self._answer(request, registry, Parameters.of_body(request))
