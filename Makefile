@@ -26,7 +26,7 @@ help:
 demo: .venv/demo.stamp
 	$(VENV) asgi_app/manage.py migrate --verbosity 0
 	$(VENV) asgi_app/manage.py demo_user
-	$(VENV) -m uvicorn asgi_app.asgi:application --host 127.0.0.1 --port $(PORT) --timeout-graceful-shutdown 3
+	$(VENV) -m uvicorn asgi_app.asgi:application --host 127.0.0.1 --port $(PORT) --lifespan off --timeout-graceful-shutdown 3
 
 test: .venv/dev.stamp node_modules/.stamp
 	$(VENV) -m pytest --cov $(PYTEST_ARGS)

@@ -119,17 +119,15 @@ def check_max_length(**kwargs: Any) -> Iterator[checks.CheckMessage]:
 def _django_handler_in(application: Any) -> ASGIHandler | None:
     """Django's handler behind the routers and middlewares that are usually wrapped around it."""
     for _depth in range(20):
-        if isinstance(application, ASGIHandler):
-            return application
         if isinstance(application, ProtocolTypeRouter):
             application = application.application_mapping.get("http")
-        else:
-            application = next(
-                (
-                    getattr(application, name)
-                    for name in ("application", "app", "inner")
-                    if hasattr(application, name)
-                ),
-                None,
-            )
-    return None
+            continue
+        inner = [
+            getattr(application, name)
+            for name in ("application", "app", "inner")
+            if hasattr(application, name)
+        ]
+        if not inner:
+            break
+        application = inner[0]
+    return application if isinstance(application, ASGIHandler) else None

@@ -10,7 +10,7 @@ from django.db import close_old_connections
 
 from async_uploads.events import apublish_progress, astatus_of, group_of
 from async_uploads.owners import Owner, aowner_of_scope
-from async_uploads.temp_files import OPEN_STATES, AsyncTempFile
+from async_uploads.temp_files import OPEN_STATES, AsyncTempFile, is_storable
 
 MAX_SUBSCRIPTIONS = 200
 MAX_KEY_LENGTH = 500
@@ -123,7 +123,7 @@ def _find_row(key: str) -> AsyncTempFile | None:
 
 
 def _is_key(key: object) -> TypeGuard[str]:
-    return isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH and "\0" not in key
+    return isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH and is_storable(key)
 
 
 def _is_count(number: object) -> TypeGuard[int]:

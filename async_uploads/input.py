@@ -9,6 +9,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from async_uploads.temp_files import is_storable
+
 KNOWN_KEYS = {"key", "name", "width", "height", "url", "error"}
 # The largest value that a form can rightly hold is far smaller: a key of 500 characters, a name of 255.
 MAX_VALUE_LENGTH = 20_000
@@ -43,10 +45,10 @@ class AsyncFileInputData:
         error = value.get("error")
         if error:
             raise ValidationError(
-                _("The upload failed: %(error)s"), code="upload_failed", params={"error": str(error)[:500]}
+                _("The upload failed: %(error)s"), code="upload_failed", params={"error": _shown(error)}
             )
         key, name = value.get("key"), value.get("name") or ""
-        if not isinstance(key, str) or not key or "\0" in key or not isinstance(name, str):
+        if not isinstance(key, str) or not key or not is_storable(key) or not isinstance(name, str):
             raise invalid_input()
         return cls(key=key, name=name, width=_pixels(value.get("width")), height=_pixels(value.get("height")))
 
@@ -59,6 +61,11 @@ def invalid_input() -> ValidationError:
     return ValidationError(
         _("This is not a valid value for a file. Please choose the file again."), code="invalid"
     )
+
+
+def _shown(error: object) -> str:
+    """Without the lone surrogates that JSON can hold and no page can."""
+    return str(error)[:500].encode(errors="replace").decode()
 
 
 def _pixels(value: Any) -> int | None:

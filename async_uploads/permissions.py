@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from inspect import isawaitable
 from typing import Any, Literal, TypeAlias
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -46,7 +48,9 @@ async def aallows(permission: Permission, user: Any, record: Model | None) -> bo
         return bool(await user.ahas_perm(permission, obj))
     if iscoroutinefunction(permission):
         return bool(await permission(user, record))
-    return bool(await sync_to_async(permission)(user, record))
+    # An object that is async to call, or a lambda around one, hands on a coroutine, which would count as true.
+    answer = await sync_to_async(partial(permission, user, record))()
+    return bool(await answer if isawaitable(answer) else answer)
 
 
 def only_model_permissions() -> bool:

@@ -1,7 +1,14 @@
 """The WebSocket route of the package: one, ``ws/async-uploads/``."""
 
+from typing import Any
+
 from django.urls import path
 
 from async_uploads.consumers import UploadStatusConsumer
 
-websocket_urlpatterns = [path("ws/async-uploads/", UploadStatusConsumer.as_asgi())]  # type: ignore[arg-type]  # channels routes ASGI applications
+consumer: Any = (
+    UploadStatusConsumer.as_asgi()
+)  # channels routes to ASGI applications, which path() does not expect
+
+# Typed for URLRouter, which takes what path() makes but does not say so.
+websocket_urlpatterns: list[Any] = [path("ws/async-uploads/", consumer)]

@@ -23,6 +23,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 LINGERING_TIME = 30.0
 LINGERING_TIMEOUT = 5.0
 
+MAX_CONTENT_LENGTH = 2**63 - 1
+
 STREAMS_ATTRIBUTE = "streams_request_body"
 
 
@@ -107,7 +109,10 @@ def is_streamed(request: HttpRequest) -> bool:
 def content_length(request: HttpRequest) -> int | None:
     """The announced size of the body in bytes, None where it is not announced or not a number."""
     announced = request.META.get("CONTENT_LENGTH") or ""
-    return int(announced) if announced.isascii() and announced.isdigit() else None
+    if not (announced.isascii() and announced.isdigit()):
+        return None
+    # No column holds more, and int() refuses thousands of digits.
+    return min(int(announced[:20]), MAX_CONTENT_LENGTH)
 
 
 async def file_in_multipart(

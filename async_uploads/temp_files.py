@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
@@ -16,6 +17,7 @@ from async_uploads.exceptions import UploadStateError
 # The sequence number of an event is made of the row's version, which every change of state raises, and of the
 # bytes received, which only grow within a state: so any process can number events without asking another.
 SEQ_BITS_FOR_BYTES = 40
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class State(models.TextChoices):
@@ -179,6 +181,11 @@ class AsyncTempFile(models.Model):
             self.refresh_from_db()
         except AsyncTempFile.DoesNotExist:
             self.state = State.EXPIRED
+
+
+def is_storable(text: str) -> bool:
+    """May ``text`` be looked up? Databases refuse NUL and lone surrogates with errors of their own."""
+    return _UNSTORABLE.search(text) is None
 
 
 def iso(moment: datetime) -> str:

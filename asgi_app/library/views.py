@@ -39,7 +39,7 @@ async def document(request: HttpRequest, pk: int) -> HttpResponse:
     shown = await aget_object_or_404(Document.objects.select_related("owner"), pk=pk)
     context = {
         "document": shown,
-        "size": await shown.file.asize(),
+        "size": await shown.file.asize() if await shown.file.aexists() else None,
         "attachments": [attachment async for attachment in shown.attachments.all()],
         "may_change": may_change_document(await request.auser(), shown),
     }

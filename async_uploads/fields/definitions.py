@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from django import forms as django_forms
 from django.core import checks
@@ -134,6 +134,14 @@ class AsyncFileMixin(models.FileField):
 class AsyncFileField(AsyncFileMixin):
     """A FileField whose files are uploaded ahead of the form. See AsyncFileMixin for its options."""
 
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        def __get__(self, instance: None, owner: Any) -> AsyncFileDescriptor: ...
+        @overload
+        def __get__(self, instance: models.Model, owner: Any) -> AsyncFieldFile: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+
 
 class AsyncImageField(AsyncFileMixin, models.ImageField):
     """An ImageField whose images are uploaded ahead of the form and measured from the stored bytes.
@@ -145,6 +153,14 @@ class AsyncImageField(AsyncFileMixin, models.ImageField):
     descriptor_class: Any = AsyncFileDescriptor
     form_class = forms.AsyncImageField
     measures_images = True
+
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        def __get__(self, instance: None, owner: Any) -> AsyncFileDescriptor: ...
+        @overload
+        def __get__(self, instance: models.Model, owner: Any) -> AsyncImageFieldFile: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
 
     def __init__(self, *args: Any, suppress_pillow_check: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

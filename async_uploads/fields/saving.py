@@ -116,10 +116,17 @@ def _before_save(
 
 
 def _after_save(
-    sender: type[models.Model], instance: models.Model, created: bool, raw: bool, using: str, **kwargs: Any
+    sender: type[models.Model],
+    instance: models.Model,
+    created: bool,
+    raw: bool,
+    using: str,
+    update_fields: Any,
+    **kwargs: Any,
 ) -> None:
     checked: dict[str, AsyncTempFile] = instance.__dict__.pop(CHECKED, {})
-    instance.__dict__.pop(UNMEASURED, None)
+    saved = {field.name for field in _fields_to_save(instance, update_fields)}
+    instance.__dict__.get(UNMEASURED, set()).difference_update(saved)
     if raw or not checked:
         return
     try:

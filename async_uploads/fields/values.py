@@ -23,10 +23,16 @@ def name_of(value: Any) -> str:
 
 
 def set_dimensions(field: Any, instance: models.Model, width: int | None, height: int | None) -> None:
-    if field.width_field:
-        setattr(instance, field.width_field, width)
-    if field.height_field:
-        setattr(instance, field.height_field, height)
+    """Fill the dimension columns; what is not known becomes NULL, or the default of a column that has no NULL."""
+    for name, measured in ((field.width_field, width), (field.height_field, height)):
+        if name:
+            column: Any = instance._meta.get_field(name)
+            unknown = None if column.null else column.get_default()
+            setattr(instance, name, unknown if measured is None else measured)
+
+
+def measure_when_saved(field: Any, instance: models.Model) -> None:
+    instance.__dict__.setdefault(UNMEASURED, set()).add(field.name)
 
 
 class AsyncFieldFile(FieldFile):
@@ -67,7 +73,7 @@ class AsyncFieldFile(FieldFile):
         file = ContentFile(content) if isinstance(content, bytes) else content
         name = self.field.generate_filename(self.instance, name)
         self.name = await self.storage.asave(name, file, max_length=self.field.max_length)
-        setattr(self.instance, self.field.attname, self.name)
+        self._set_instance_attribute(self.name, file)
         self._committed = True
         if save:
             await self.instance.asave()
@@ -85,6 +91,9 @@ class AsyncFieldFile(FieldFile):
         self._committed = False
         if save:
             await self.instance.asave()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "from_input": self.from_input}
 
     def _require_name(self) -> str:
         if not self.name:
@@ -108,6 +117,10 @@ class AsyncImageFieldFile(AsyncFieldFile, ImageFieldFile):
         known = self.field.height_field and getattr(self.instance, self.field.height_field)
         return known or super().height
 
+    def _set_instance_attribute(self, name: str | None, content: Any) -> None:
+        super()._set_instance_attribute(name, content)
+        measure_when_saved(self.field, self.instance)
+
 
 class AsyncFileDescriptor(FileDescriptor):
     """Assignment takes what Django's takes, and AsyncFileInputData. It touches neither database nor storage."""
@@ -115,19 +128,24 @@ class AsyncFileDescriptor(FileDescriptor):
     field: Any
 
     def __set__(self, instance: models.Model, value: Any) -> None:
-        before = instance.__dict__.get(self.field.attname)
+        known = instance.__dict__
+        being_made = self.field.attname not in known and instance._state.adding
+        before = name_of(known.get(self.field.attname))
         if isinstance(value, AsyncFileInputData):
             file = self.field.attr_class(instance, self.field, value.key)
             file.from_input = True
             value = file
         super().__set__(instance, value)
-        if before is not None and self.field.has_dimension_fields:
+        if self.field.has_dimension_fields and not being_made and not _is_read_back(value, instance):
             self._forget_dimensions(instance, before, value)
 
-    def _forget_dimensions(self, instance: models.Model, before: Any, value: Any) -> None:
+    def _forget_dimensions(self, instance: models.Model, before: str, value: Any) -> None:
         if not value:
             set_dimensions(self.field, instance, None, None)
-        elif (value is not before and name_of(value) != name_of(before)) or not getattr(
-            value, "_committed", True
-        ):
-            instance.__dict__.setdefault(UNMEASURED, set()).add(self.field.name)
+        elif name_of(value) != before:
+            measure_when_saved(self.field, instance)
+
+
+def _is_read_back(value: Any, instance: models.Model) -> bool:
+    """Does ``refresh_from_db`` assign it, from a second object of the same record, with its dimensions?"""
+    return isinstance(value, FieldFile) and value.instance is not instance and value.instance == instance

@@ -14,14 +14,14 @@ from async_uploads.exceptions import (
 )
 from async_uploads.owners import Owner
 from async_uploads.storage.arrival import aaccept
-from async_uploads.temp_files import AsyncTempFile, State
+from async_uploads.temp_files import AsyncTempFile, State, is_storable
 
 NOT_TAKEN = Q(record_pk="")
 
 
 async def afind_upload(key: object, owner: Owner) -> AsyncTempFile:
     """The visitor's upload with exactly this key; raises UploadNotFound, also for what belongs to someone else."""
-    if not isinstance(key, str) or "\0" in key:
+    if not isinstance(key, str) or not is_storable(key):
         raise UploadNotFound()
     temp_file = await AsyncTempFile.objects.filter(key=key).afirst()
     if temp_file is None or temp_file.key != key or not owner.owns(temp_file.owner):

@@ -24,7 +24,7 @@ FIELD_ID_ALIASES = ("async_field_id",)
 
 
 class GenerateUploadUrlView(UploadView):
-    """A ticket by ``POST`` or ``GET``: ``fieldId``, ``filename``, optional ``instanceId``, ``contentType``, ``size``."""
+    """A ticket by ``POST`` or ``GET``: ``fieldId``, ``filename``, optional ``instanceId``, ``contentType``, ``size``"""
 
     async def post(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponse:
         return await self._answer(request, registry, Parameters.of_body(request))
@@ -113,7 +113,10 @@ class DownloadRedirectView(UploadView):
             raise UploadNotFound("There is no file.")
         filename = posixpath.basename(name)
         if field.storage.is_temporary_path(name):
-            filename = (await _readable_temp_file(field, name, record)).name
+            temp_file = await readable_temp_file(field, name)
+            if temp_file.record_pk not in ("", record_pk_of(field, record)):
+                raise UploadNotFound("There is no file.")
+            filename = temp_file.name
         url = await field.storage.agenerate_download_url(
             name, field_id, filename=filename, **field.download_params
         )
@@ -134,15 +137,14 @@ async def _upload_named_in(given: Parameters, request: HttpRequest) -> AsyncTemp
     return await afind_upload(key, await aowner_of_request(request))
 
 
-async def _readable_temp_file(field: Any, key: str, record: Any) -> AsyncTempFile:
-    """The row of a temporary file that its record still serves; raises UploadNotFound for unchecked bytes."""
+async def readable_temp_file(field: Any, key: str) -> AsyncTempFile:
+    """The row of a temporary file that may be read; raises UploadNotFound for bytes that were not checked."""
     temp_file = await AsyncTempFile.objects.filter(key=key).afirst()
     if (
         temp_file is None
         or temp_file.key != key
         or not temp_file.belongs_to(field)
         or not temp_file.is_readable
-        or temp_file.record_pk not in ("", record_pk_of(field, record))
     ):
         raise UploadNotFound("The file is not ready.")
     return temp_file

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIRequest
@@ -15,7 +16,6 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.decorators import method_decorator
-from django.utils.encoding import iri_to_uri
 from django.utils.http import content_disposition_header, http_date
 from django.views.decorators.csrf import csrf_exempt
 
@@ -35,7 +35,7 @@ from async_uploads.streaming import (
 )
 from async_uploads.temp_files import AsyncTempFile
 from async_uploads.uploads import areceive
-from async_uploads.views.api import status_response
+from async_uploads.views.api import readable_temp_file, status_response
 from async_uploads.views.base import UploadView
 from async_uploads.views.parameters import Parameters
 from async_uploads.views.ranges import ByteRange, RangeNotSatisfiable, parse_range
@@ -86,6 +86,8 @@ class DownloadDirectView(UploadView):
         if field is None:
             raise UploadNotFound("There is no such file.")
         storage: AsyncUploadStorage = field.storage
+        if storage.is_temporary_path(token.key):
+            await readable_temp_file(field, token.key)
         try:
             stored = await storage.astat(token.key)
         except (FileNotFoundError, SuspiciousFileOperation) as error:
@@ -147,9 +149,9 @@ def _content_response(
 ) -> HttpResponseBase:
     sendfile = upload_settings.SENDFILE
     if sendfile == "x-sendfile":
-        return HttpResponse(headers={"X-Sendfile": storage.path(token.key)})
+        return HttpResponse(headers={"X-Sendfile": quote(storage.path(token.key))})
     if sendfile == "x-accel-redirect":
-        return HttpResponse(headers={"X-Accel-Redirect": iri_to_uri(f"{storage.base_url}{token.key}")})
+        return HttpResponse(headers={"X-Accel-Redirect": storage.url(token.key)})
     response: HttpResponseBase
     if request.method == "HEAD":
         response = HttpResponse()
@@ -173,7 +175,8 @@ def _set_headers(response: HttpResponseBase, token: DownloadToken, etag: str, mo
     response["Cache-Control"] = "private, max-age=0, must-revalidate"
     response["Content-Type"] = mimetypes.guess_type(token.filename)[0] or "application/octet-stream"
     response["X-Content-Type-Options"] = "nosniff"
-    disposition = content_disposition_header(not token.inline, token.filename)
+    # Without the newline that a name may end in: Django would take it for one that can be quoted as it is.
+    disposition = content_disposition_header(not token.inline, token.filename.rstrip("\r\n"))
     if disposition:
         response["Content-Disposition"] = disposition
 
@@ -187,7 +190,10 @@ def _modified(storage: Any, name: str) -> int | None:
 
 
 def _wanted_range(request: HttpRequest, size: int, etag: str, modified: int | None) -> ByteRange | None:
-    if "range" not in request.headers or not _if_range_holds(request, etag, modified):
+    # RFC 9110, 14.2: a range means something for GET alone.
+    if request.method != "GET" or "range" not in request.headers:
+        return None
+    if not _if_range_holds(request, etag, modified):
         return None
     return parse_range(request.headers["range"], size)
 
@@ -199,7 +205,7 @@ def _if_range_holds(request: HttpRequest, etag: str, modified: int | None) -> bo
         return True
     try:
         then = parsedate_to_datetime(condition)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return modified is not None and then.tzinfo is not None and datetime.fromtimestamp(modified, UTC) == then
 

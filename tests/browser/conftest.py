@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, sync_playwright
 
 from tests.browser.complaints import Complaints
 from tests.browser.demo_server import ROOT, DemoServer
@@ -45,7 +45,9 @@ def missing(what: str, install: str) -> None:
 def chromium() -> Iterator[Browser]:
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if not executable:
-        missing("Chromium", "Install it with: apt-get install chromium, or name it in CHROMIUM=/path/to/chromium")
+        missing(
+            "Chromium", "Install it with: apt-get install chromium, or name it in CHROMIUM=/path/to/chromium"
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
         yield browser
@@ -111,12 +113,14 @@ def document_form(page: Page) -> Page:
 @pytest.fixture
 def throttle(context: BrowserContext) -> Throttle:
     """Make a page's connection slow, or with 0 as fast as it was."""
+    sessions: dict[Page, CDPSession] = {}
 
     def throttle(page: Page, upload_speed: int) -> None:
-        session = context.new_cdp_session(page)
-        session.send("Network.enable")
+        if page not in sessions:
+            sessions[page] = context.new_cdp_session(page)
+            sessions[page].send("Network.enable")
         conditions = {"offline": False, "latency": 0, "downloadThroughput": -1}
-        session.send(
+        sessions[page].send(
             "Network.emulateNetworkConditions", {**conditions, "uploadThroughput": upload_speed or -1}
         )
 

@@ -24,7 +24,11 @@ class DemoServer:
         self.data = data
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.environment = {**os.environ, "DEMO_DATA": str(data), "DJANGO_SETTINGS_MODULE": "asgi_app.settings"}
+        self.environment = {
+            **os.environ,
+            "DEMO_DATA": str(data),
+            "DJANGO_SETTINGS_MODULE": "asgi_app.settings",
+        }
         self.process: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:

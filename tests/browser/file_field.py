@@ -14,6 +14,15 @@ def payload(name: str, content: bytes = b"A few bytes.", content_type: str = "te
     return {"name": name, "mimeType": content_type, "buffer": content}
 
 
+def downloaded(page: Page) -> bytes:
+    """What lies behind the download link of a document's page."""
+    address = page.get_by_role("link", name="Download").get_attribute("href")
+    assert address
+    answer = page.request.get(address)
+    assert answer.ok
+    return answer.body()
+
+
 class FileField:
     def __init__(self, page: Page, name: str) -> None:
         self.page = page

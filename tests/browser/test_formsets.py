@@ -55,7 +55,9 @@ def test_field_moved_within_the_page_goes_on_uploading(document_form: Page, thro
     field.pick(SLOW_FILE)
     field.expect_under_way()
 
-    document_form.evaluate("document.querySelector('form.sheet').prepend(document.querySelector('async-file-input'))")
+    document_form.evaluate(
+        "document.querySelector('form.sheet').prepend(document.querySelector('async-file-input'))"
+    )
     throttle(document_form, 0)
 
     field.expect_uploaded("slow.bin")

@@ -55,7 +55,9 @@ def test_file_over_the_field_is_invited(document_form: Page, photo: Path) -> Non
     expect(invitation).to_be_visible()
 
 
-def test_file_dropped_on_an_uploaded_one_replaces_it(document_form: Page, photo: Path, tmp_path: Path) -> None:
+def test_file_dropped_on_an_uploaded_one_replaces_it(
+    document_form: Page, photo: Path, tmp_path: Path
+) -> None:
     field = FileField(document_form, "file")
     drag(document_form.context, document_form, photo, field.element)
     field.expect_uploaded("photo.png")

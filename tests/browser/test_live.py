@@ -11,6 +11,7 @@ from tests.browser.conftest import UPLOAD_SPEED, Throttle
 from tests.browser.file_field import FileField, payload
 
 SLOW_FILE = payload("slow.bin", b"\0" * 4_000_000, "application/octet-stream")
+LAST_SEQ = 2**53 - 1
 SOCKET = "**/ws/async-uploads/"
 
 WATCH = """async ({ socketUrl, statusUrl }) => {
@@ -97,7 +98,7 @@ def test_upload_that_expires_while_the_form_is_open_says_so(page: Page) -> None:
     field.expect_uploaded("report.txt")
     assert field.value is not None
 
-    sockets[-1].send(json.dumps(status(2**40, key=field.value["key"], state="expired")))
+    sockets[-1].send(json.dumps(status(LAST_SEQ, key=field.value["key"], state="expired")))
 
     field.expect_failed("choose the file again")
     field.click("retry")
@@ -193,4 +194,3 @@ def test_upload_that_does_not_exist_is_reported_once(
 
     page.wait_for_function("() => seen.length === 1")
     assert page.evaluate("seen") == ["not_found"]
-

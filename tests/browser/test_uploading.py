@@ -176,7 +176,9 @@ def test_image_that_the_browser_cannot_show_is_uploaded_without_a_preview(docume
     ],
     ids=["wrong type", "empty", "too large"],
 )
-def test_file_that_will_be_refused_is_not_sent(document_form: Page, file: dict[str, bytes], words: str) -> None:
+def test_file_that_will_be_refused_is_not_sent(
+    document_form: Page, file: dict[str, bytes], words: str
+) -> None:
     field = FileField(document_form, "cover")
     asked: list[str] = []
     document_form.on("request", lambda request: asked.append(request.method))

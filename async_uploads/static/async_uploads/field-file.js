@@ -203,7 +203,9 @@ export class FieldFile {
     if (event.type === "error") {
       holding.error = new UploadError(event.code);
     } else {
-      holding.status = event;
+      // Each event signs a new URL; an image that is on display need not be fetched again.
+      const url = holding.status?.state === event.state ? holding.status.url : event.url;
+      holding.status = { ...event, url };
       const isLost = ["failed", "cancelled", "expired"].includes(event.state);
       // Nothing arrived: whoever was sending it is gone.
       holding.error = isLost ? errorOf(event) : event.state === "pending" ? new UploadError("network") : null;

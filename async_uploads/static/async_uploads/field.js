@@ -4,7 +4,7 @@ import { describeProgress, explain, pictureOfAttempt, pictureOfHolding } from ".
 import { FieldFile } from "./field-file.js";
 import { percentOf, shortenName } from "./format.js";
 import { stopWaiting, update } from "./form-guard.js";
-import { fillIn, readMessages } from "./messages.js";
+import { fillIn, isolate, readMessages } from "./messages.js";
 import { watchUploads } from "./status.js";
 import { isTemporary, parseStoredFile } from "./stored-file.js";
 import { View } from "./view.js";
@@ -102,10 +102,13 @@ export class Field {
         },
         onFailed: (attempt, error) => {
           const message = explain(error, attempt.file, this.#setting());
-          this.view.announce(message);
+          this.#sayProblem(attempt.file.name, message);
           this.#emit("error", attempt, { code: error.code, message });
         },
-        onLost: () => this.view.announce(this.#picture().detail ?? ""),
+        onLost: () => {
+          const { name = "", detail } = this.#picture();
+          this.#sayProblem(name, detail);
+        },
       },
     );
   }
@@ -163,7 +166,20 @@ export class Field {
    * @param {string} name
    */
   #say(message, name) {
-    this.view.announce(fillIn(this.messages[message], { name: shortenName(name) }));
+    const words = this.messages[message];
+    const shown = shortenName(name);
+    // Beside the name on display, words need not repeat it; a screen reader hears them from anywhere on the page.
+    const spoken = words.includes("{name}") ? fillIn(words, { name: shown }) : `${isolate(shown)}: ${words}`;
+    this.view.announce(spoken);
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} [words]
+   */
+  #sayProblem(name, words = "") {
+    const shown = shortenName(name);
+    this.view.announce(words.includes(shown) ? words : `${isolate(shown)}: ${words}`);
   }
 
   /** @param {Attempt} attempt */

@@ -12,7 +12,7 @@ const ENGLISH = Object.freeze({
   checking: "Checking the file…",
   uploaded: "Uploaded",
   saved: "Saved",
-  failed: "The upload of {name} failed.",
+  failed: "The upload failed.",
   cancelled: "The upload was cancelled.",
   cancel: "Cancel",
   retry: "Retry",

@@ -184,12 +184,10 @@ export class View {
     this.card.setAttribute("aria-label", name);
     this.name.textContent = shortenName(name);
     this.name.title = name;
-    if (!url) {
-      if (this.link.isConnected) this.link.replaceWith(this.name);
-      return;
-    }
-    this.link.href = url;
-    if (this.link.isConnected) return;
+    const isLinked = this.name.parentElement === this.link;
+    if (url) this.link.href = url;
+    if (Boolean(url) === isLinked) return;
+    if (isLinked) return this.link.replaceWith(this.name);
     this.name.replaceWith(this.link);
     this.link.replaceChildren(this.name, create("span", "unseen", ` (${this.messages.newWindow})`));
   }

@@ -1,0 +1,106 @@
+"""Servers as processes of their own, for what can only be seen from outside: memory, threads, file limits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+APPLICATION = "tests.asgi:application"
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A running server: where to ask it, and what the kernel tells about it (proc(5))."""
+
+    address: str
+    pid: int
+
+    @property
+    def peak_memory(self) -> int:
+        """The most bytes that were resident at any time."""
+        return int(self._number("status", r"VmHWM:\s+(\d+) kB")) * 1024
+
+    @property
+    def bytes_written(self) -> int:
+        """Handed to write(2) and its kin, to whatever file."""
+        return self._number("io", r"wchar: (\d+)")
+
+    @property
+    def threads(self) -> int:
+        return self._number("status", r"Threads:\s+(\d+)")
+
+    def open_files(self, path: Path) -> int:
+        """How often the process has ``path`` open."""
+        return sum(_target(link) == str(path) for link in Path(f"/proc/{self.pid}/fd").iterdir())
+
+    def _number(self, file: str, pattern: str) -> int:
+        found = re.search(pattern, Path(f"/proc/{self.pid}/{file}").read_text())
+        assert found is not None
+        return int(found.group(1))
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return ""
+
+
+def command_for(kind: str, descriptor: int, application: str) -> list[str]:
+    match kind:
+        case "uvicorn":
+            more = ["--fd", str(descriptor), "--lifespan", "off", "--log-level", "warning"]
+        case "hypercorn":
+            more = ["--bind", f"fd://{descriptor}", "--log-level", "warning"]
+        case _:
+            raise ValueError(kind)
+    return [sys.executable, "-m", kind, *more, application]
+
+
+@asynccontextmanager
+async def server_process(
+    kind: str = "uvicorn",
+    *,
+    application: str = APPLICATION,
+    largest_file: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[ServerProcess]:
+    """The test project in a process, on the test's own database and media folder.
+
+    ``largest_file`` is the size in bytes at which writing to any file fails, as it does on a full disk.
+    """
+
+    def limit_files() -> None:
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(256)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        process = subprocess.Popen(
+            command_for(kind, listener.fileno(), application),
+            pass_fds=[listener.fileno()],
+            preexec_fn=limit_files,
+            cwd=ROOT,
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", **(environment or {})},
+        )
+    try:
+        yield ServerProcess(address=address, pid=process.pid)
+    finally:
+        process.terminate()
+        try:
+            await asyncio.to_thread(process.wait, 15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,56 @@
+"""What docs/reference.md lists is what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from async_uploads import checks, exceptions, signals
+from async_uploads.conf import UploadSettings
+from async_uploads.exceptions import UploadError
+
+ROOT = Path(__file__).parents[1]
+
+
+def section(title: str) -> str:
+    text = (ROOT / "docs/reference.md").read_text()
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def listed(title: str) -> set[str]:
+    """The first column of the section's table."""
+    return set(re.findall(r"^\| `([\w.]+)`", section(title), re.MULTILINE))
+
+
+def test_settings_are_all_documented() -> None:
+    assert listed("Settings") == set(UploadSettings.names())
+
+
+@pytest.mark.parametrize("name", ["UPLOAD_URL_EXPIRY", "CHUNK_SIZE", "IDLE_TIMEOUT", "PROGRESS_INTERVAL"])
+def test_documented_defaults_are_true(name: str) -> None:
+    assert f"| `{name}` | {vars(UploadSettings)[name].default} |" in section("Settings")
+
+
+def test_system_checks_are_all_documented() -> None:
+    ids = set(re.findall(r'id="(async_uploads\.\w+)"', Path(checks.__file__).read_text()))
+    assert listed("System checks") == ids
+
+
+def test_signals_are_all_documented() -> None:
+    assert listed("Signals") == {name for name in vars(signals) if name.islower() and name.count("_") == 1}
+
+
+def test_error_codes_are_all_documented() -> None:
+    classes = {value for value in vars(exceptions).values() if isinstance(value, type)}
+    answers = {each for each in classes if issubclass(each, UploadError)}
+    text = section("HTTP and status")
+    for error in answers - {UploadError, exceptions.InvalidParameters}:
+        assert re.search(rf"^\| {error.status} \|.*`{error.code}`", text, re.MULTILINE), error
+
+
+def test_custom_properties_exist() -> None:
+    css = (ROOT / "async_uploads/static/async_uploads/async-file-input.css").read_text()
+    for name in re.findall(r"`(?:--async-uploads)?(-[a-z-]+)`", section("The widget").split("It sends")[0]):
+        assert f"--async-uploads{name.removeprefix('--async-uploads')}:" in css, name
