@@ -6,7 +6,9 @@ from typing import Any, ClassVar, TypeGuard
 
 from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.core.handlers.asgi import get_script_prefix
 from django.db import close_old_connections
+from django.urls import set_script_prefix
 
 from async_uploads.events import apublish_progress, astatus_of, group_of
 from async_uploads.owners import Owner, aowner_of_scope
@@ -31,6 +33,7 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
         if self.channel_layer is None:
             await self.close()
             return
+        set_script_prefix(get_script_prefix(self.scope))  # as Django does for a request: the status holds URLs
         self.owner = await aowner_of_scope(self.scope)
         self.subscribed: set[str] = set()
         await self.accept()

@@ -129,14 +129,18 @@ async def apromote_key(key: str) -> bool:
 async def promote_temp_files(instances: Iterable[models.Model]) -> None:
     """Promote the uploads of records that were written without ``post_save``: ``bulk_create``, ``QuerySet.update``.
 
-    Call it outside of a transaction. Raises UploadAlreadyUsed where a key belongs to another record.
+    Call it outside of a transaction. Raises UploadAlreadyUsed where a key belongs to another record, after the
+    promotion of all that do not.
     """
-    claims = await sync_to_async(_claim_all)(list(instances))
+    claims, refused = await sync_to_async(_claim_all)(instances)
     await _apromote_all(claims)
+    if refused is not None:
+        raise refused
 
 
-def _claim_all(instances: list[models.Model]) -> list[Claim]:
+def _claim_all(instances: Iterable[models.Model]) -> tuple[list[Claim], UploadAlreadyUsed | None]:
     claims = []
+    refused = None
     for instance in instances:
         using = instance._state.db or DEFAULT_DB_ALIAS
         for field in async_fields_of(type(instance)):
@@ -144,9 +148,13 @@ def _claim_all(instances: list[models.Model]) -> list[Claim]:
             if not field.storage.is_temporary_path(name):
                 continue
             temp_file = AsyncTempFile.objects.for_field(field).filter(key=name).first()
-            if temp_file is not None and temp_file.key == name:
+            if temp_file is None or temp_file.key != name:
+                continue
+            try:
                 claims.append(claim(temp_file, field, instance, using))
-    return claims
+            except UploadAlreadyUsed as error:
+                refused = error
+    return claims, refused
 
 
 async def _apromote_all(claims: list[Claim]) -> None:

@@ -2,18 +2,18 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.complaints import Complaints
+from tests.browser.connection import Connection
 from tests.browser.demo_server import ROOT, DemoServer
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-UPLOAD_SPEED = 1_000_000  # bytes per second of a slow connection
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -22,8 +22,6 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-Throttle = Callable[[Page, int], None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -111,20 +109,8 @@ def document_form(page: Page) -> Page:
 
 
 @pytest.fixture
-def throttle(context: BrowserContext) -> Throttle:
-    """Make a page's connection slow, or with 0 as fast as it was."""
-    sessions: dict[Page, CDPSession] = {}
-
-    def throttle(page: Page, upload_speed: int) -> None:
-        if page not in sessions:
-            sessions[page] = context.new_cdp_session(page)
-            sessions[page].send("Network.enable")
-        conditions = {"offline": False, "latency": 0, "downloadThroughput": -1}
-        sessions[page].send(
-            "Network.emulateNetworkConditions", {**conditions, "uploadThroughput": upload_speed or -1}
-        )
-
-    return throttle
+def connection(context: BrowserContext) -> Connection:
+    return Connection(context)
 
 
 @pytest.fixture

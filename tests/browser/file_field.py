@@ -23,6 +23,9 @@ def downloaded(page: Page) -> bytes:
     return answer.body()
 
 
+SLOW_FILE = payload("slow.bin", b"\0" * 4_000_000, "application/octet-stream")
+
+
 class FileField:
     def __init__(self, page: Page, name: str) -> None:
         self.page = page

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import UPLOAD_SPEED, Throttle
-from tests.browser.file_field import FileField, payload
+from tests.browser.connection import Connection
+from tests.browser.file_field import SLOW_FILE, FileField, payload
 
 LONG_NAME = "An exceedingly long name " * 9 + ".txt"
-SLOW_FILE = payload("slow.bin", b"\0" * 4_000_000, "application/octet-stream")
 
 KINDS: dict[str, dict[str, Any]] = {
     "light": {},
@@ -30,7 +29,7 @@ def audit(page: Page, axe_script: Path) -> None:
     assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []
 
 
-def fill_in_every_state(page: Page, throttle: Throttle, photo: Path) -> None:
+def fill_in_every_state(page: Page, connection: Connection, photo: Path) -> None:
     cover = FileField(page, "cover")
     cover.pick(photo)
     cover.expect_uploaded("photo.png")
@@ -38,7 +37,7 @@ def fill_in_every_state(page: Page, throttle: Throttle, photo: Path) -> None:
     refused = FileField(page, "attachments-1-file")
     refused.pick(payload(LONG_NAME, b""))
     refused.expect_state("failed")
-    throttle(page, UPLOAD_SPEED)
+    connection.slow_down(page)
     file = FileField(page, "file")
     file.pick(SLOW_FILE)
     file.expect_under_way()
@@ -46,17 +45,17 @@ def fill_in_every_state(page: Page, throttle: Throttle, photo: Path) -> None:
 
 @pytest.mark.parametrize("context_options", KINDS.values(), ids=KINDS)
 def test_every_state_passes_the_audit_and_fits(
-    document_form: Page, throttle: Throttle, photo: Path, axe_script: Path
+    document_form: Page, connection: Connection, photo: Path, axe_script: Path
 ) -> None:
     audit(document_form, axe_script)
 
-    fill_in_every_state(document_form, throttle, photo)
+    fill_in_every_state(document_form, connection, photo)
 
     audit(document_form, axe_script)
     expect(document_form.locator("html")).to_have_js_property(
         "scrollWidth", document_form.evaluate("document.documentElement.clientWidth")
     )
-    throttle(document_form, 0)
+    connection.speed_up(document_form)
     FileField(document_form, "file").expect_uploaded("slow.bin")
 
 

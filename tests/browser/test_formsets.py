@@ -3,10 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import UPLOAD_SPEED, Throttle
-from tests.browser.file_field import FileField, payload
-
-SLOW_FILE = payload("slow.bin", b"\0" * 4_000_000, "application/octet-stream")
+from tests.browser.connection import Connection
+from tests.browser.file_field import SLOW_FILE, FileField, payload
 
 
 def test_added_row_uploads_and_is_saved(document_form: Page) -> None:
@@ -49,23 +47,23 @@ def test_copy_of_a_field_begins_empty_and_uploads_by_itself(document_form: Page)
     original.expect_uploaded("original.txt")
 
 
-def test_field_moved_within_the_page_goes_on_uploading(document_form: Page, throttle: Throttle) -> None:
+def test_field_moved_within_the_page_goes_on_uploading(document_form: Page, connection: Connection) -> None:
     field = FileField(document_form, "file")
-    throttle(document_form, UPLOAD_SPEED)
+    connection.slow_down(document_form)
     field.pick(SLOW_FILE)
     field.expect_under_way()
 
     document_form.evaluate(
         "document.querySelector('form.sheet').prepend(document.querySelector('async-file-input'))"
     )
-    throttle(document_form, 0)
+    connection.speed_up(document_form)
 
     field.expect_uploaded("slow.bin")
 
 
-def test_field_taken_off_the_page_gives_up_its_upload(document_form: Page, throttle: Throttle) -> None:
+def test_field_taken_off_the_page_gives_up_its_upload(document_form: Page, connection: Connection) -> None:
     field = FileField(document_form, "file")
-    throttle(document_form, UPLOAD_SPEED)
+    connection.slow_down(document_form)
     field.pick(SLOW_FILE)
     field.expect_under_way()
 
@@ -78,7 +76,7 @@ def test_field_taken_off_the_page_gives_up_its_upload(document_form: Page, throt
 
 
 @pytest.mark.usefixtures("log_in")
-def test_admin_inlines_upload(page: Page, throttle: Throttle) -> None:
+def test_admin_inlines_upload(page: Page, connection: Connection) -> None:
     page.goto("/admin/library/document/add/")
     page.locator("[name=title]").fill("From the admin")
     empty_row = page.locator("#attachments-empty async-file-input")
@@ -95,11 +93,11 @@ def test_admin_inlines_upload(page: Page, throttle: Throttle) -> None:
     page.locator("#attachments-0 .inline-deletelink").click()
     rows[0].expect_uploaded("1.txt")
     file = FileField(page, "file")
-    throttle(page, UPLOAD_SPEED)
+    connection.slow_down(page)
     file.pick(SLOW_FILE)
     file.expect_under_way()
     page.get_by_role("button", name="Save and continue editing").click()
-    throttle(page, 0)
+    connection.speed_up(page)
 
     page.wait_for_url("**/change/")
     expect(page.locator("[name=title]")).to_have_value("From the admin")

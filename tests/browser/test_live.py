@@ -7,10 +7,9 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.complaints import SERVER_AWAY, Complaints
-from tests.browser.conftest import UPLOAD_SPEED, Throttle
-from tests.browser.file_field import FileField, payload
+from tests.browser.connection import Connection
+from tests.browser.file_field import SLOW_FILE, FileField, payload
 
-SLOW_FILE = payload("slow.bin", b"\0" * 4_000_000, "application/octet-stream")
 LAST_SEQ = 2**53 - 1
 SOCKET = "**/ws/async-uploads/"
 
@@ -37,11 +36,11 @@ def status(seq: int, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_upload_in_one_tab_is_seen_in_another(document_form: Page, throttle: Throttle) -> None:
+def test_upload_in_one_tab_is_seen_in_another(document_form: Page, connection: Connection) -> None:
     watching = document_form.context.new_page()
     watching.goto("/uploads/")
     field = FileField(document_form, "file")
-    throttle(document_form, UPLOAD_SPEED)
+    connection.slow_down(document_form)
 
     field.pick(SLOW_FILE)
 
@@ -53,13 +52,14 @@ def test_upload_in_one_tab_is_seen_in_another(document_form: Page, throttle: Thr
           return bar.position > 0 && bar.position < 1;
         }"""
     )
+    connection.speed_up(document_form)
     expect(row).to_have_attribute("data-state", "uploaded", timeout=20_000)
     field.expect_uploaded("slow.bin")
 
 
-def test_upload_cancelled_elsewhere_stops_here(document_form: Page, throttle: Throttle) -> None:
+def test_upload_cancelled_elsewhere_stops_here(document_form: Page, connection: Connection) -> None:
     field = FileField(document_form, "file")
-    throttle(document_form, UPLOAD_SPEED)
+    connection.slow_down(document_form)
     with document_form.expect_response("**/generate-upload-url/") as answer:
         field.pick(SLOW_FILE)
     ticket = answer.value.json()
@@ -168,18 +168,20 @@ def test_keys_of_one_moment_are_subscribed_by_one_message(page: Page) -> None:
 
 
 def test_without_a_socket_the_state_comes_by_http(
-    document_form: Page, throttle: Throttle, complaints: Complaints
+    document_form: Page, connection: Connection, complaints: Complaints
 ) -> None:
     complaints.expect(SERVER_AWAY)
     watching = document_form.context.new_page()
     watching.route_web_socket(SOCKET, lambda socket: socket.close())
     watching.goto("/uploads/")
     field = FileField(document_form, "file")
-    throttle(document_form, UPLOAD_SPEED)
+    connection.slow_down(document_form)
 
     field.pick(SLOW_FILE)
 
     row = watching.locator("tr", has_text="slow.bin")
+    expect(row).to_have_attribute("data-state", "uploading")
+    connection.speed_up(document_form)
     expect(row).to_have_attribute("data-state", "uploaded", timeout=30_000)
 
 

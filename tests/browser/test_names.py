@@ -7,7 +7,7 @@ from tests.browser.file_field import FileField, downloaded, payload
 
 NAMES = {
     "Arabic": "تقرير سنوي ٢٠٢٦.txt",
-    "Chinese": "年度报告（最终版）.txt",
+    "Chinese": "年度报告「最终版」.txt",
     "emoji": "📊 family 👩\u200d👩\u200d👧.txt",
     "spaces": "two  spaces (1).txt",
     "percent": "100% of %2F and %00.txt",

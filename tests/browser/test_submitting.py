@@ -7,11 +7,9 @@ import pytest
 from playwright.sync_api import Dialog, Page, expect
 
 from tests.browser.complaints import SERVER_AWAY, Complaints
-from tests.browser.conftest import UPLOAD_SPEED, Throttle
+from tests.browser.connection import Connection
 from tests.browser.demo_server import DemoServer
-from tests.browser.file_field import FileField, downloaded, payload
-
-SLOW_FILE = payload("slow.bin", b"\0" * 2_000_000, "application/octet-stream")
+from tests.browser.file_field import SLOW_FILE, FileField, downloaded, payload
 
 ADD_SECOND_BUTTON = """
 const button = document.createElement("button");
@@ -41,12 +39,12 @@ def test_error_in_another_field_keeps_the_files(document_form: Page, photo: Path
 
 
 def test_submitted_while_uploading_waits_visibly_and_goes_with_its_button(
-    document_form: Page, throttle: Throttle
+    document_form: Page, connection: Connection
 ) -> None:
     field = FileField(document_form, "file")
     document_form.evaluate(ADD_SECOND_BUTTON)
     document_form.get_by_label("Title").fill("Waited for")
-    throttle(document_form, UPLOAD_SPEED)
+    connection.slow_down(document_form)
     field.pick(SLOW_FILE)
     field.expect_under_way()
 
@@ -54,7 +52,7 @@ def test_submitted_while_uploading_waits_visibly_and_goes_with_its_button(
     expect(document_form.locator(".async-uploads-submitting")).to_be_visible()
     expect(field.live).to_contain_text("sent as soon as")
     with document_form.expect_request(lambda request: request.is_navigation_request()) as sent:
-        throttle(document_form, 0)
+        connection.speed_up(document_form)
 
     values = parse_qs(sent.value.post_data or "")
     assert values["again"] == ["yes"]
@@ -62,25 +60,25 @@ def test_submitted_while_uploading_waits_visibly_and_goes_with_its_button(
     expect(document_form.get_by_role("heading", level=1)).to_have_text("Waited for")
 
 
-def test_form_waits_for_all_of_its_fields(document_form: Page, throttle: Throttle) -> None:
+def test_form_waits_for_all_of_its_fields(document_form: Page, connection: Connection) -> None:
     fields = [FileField(document_form, "file"), FileField(document_form, "attachments-0-file")]
     document_form.get_by_label("Title").fill("Both")
-    throttle(document_form, UPLOAD_SPEED)
+    connection.slow_down(document_form)
     for field in fields:
         field.pick(SLOW_FILE)
     for field in fields:
         field.expect_under_way()
 
     document_form.get_by_role("button", name="Save").click()
-    throttle(document_form, 0)
+    connection.speed_up(document_form)
 
     expect(document_form.get_by_role("heading", level=1)).to_have_text("Both")
     expect(document_form.get_by_role("heading", name="Attachments")).to_be_visible()
 
 
-def test_cancelling_while_the_form_waits_keeps_the_form(document_form: Page, throttle: Throttle) -> None:
+def test_cancelling_while_the_form_waits_keeps_the_form(document_form: Page, connection: Connection) -> None:
     field = FileField(document_form, "file")
-    throttle(document_form, UPLOAD_SPEED)
+    connection.slow_down(document_form)
     field.pick(SLOW_FILE)
     field.expect_under_way()
     document_form.get_by_role("button", name="Save").click()
@@ -113,11 +111,11 @@ def test_failed_upload_keeps_the_form_until_it_is_taken_away(document_form: Page
 
 
 def test_upload_that_fails_while_the_form_waits_keeps_the_form(
-    document_form: Page, demo: DemoServer, throttle: Throttle, complaints: Complaints
+    document_form: Page, demo: DemoServer, connection: Connection, complaints: Complaints
 ) -> None:
     complaints.expect(SERVER_AWAY)
     field = FileField(document_form, "file")
-    throttle(document_form, UPLOAD_SPEED)
+    connection.slow_down(document_form)
     field.pick(SLOW_FILE)
     field.expect_under_way()
     document_form.get_by_role("button", name="Save").click()
@@ -130,9 +128,9 @@ def test_upload_that_fails_while_the_form_waits_keeps_the_form(
     expect(field.button("retry")).to_be_focused()
 
 
-def test_leaving_while_uploading_warns(document_form: Page, throttle: Throttle) -> None:
+def test_leaving_while_uploading_warns(document_form: Page, connection: Connection) -> None:
     field = FileField(document_form, "file")
-    throttle(document_form, UPLOAD_SPEED)
+    connection.slow_down(document_form)
     document_form.get_by_label("Title").fill("Browsers warn only for those who did something")
     field.pick(SLOW_FILE)
     field.expect_under_way()
@@ -147,6 +145,7 @@ def test_leaving_while_uploading_warns(document_form: Page, throttle: Throttle) 
 
     document_form.wait_for_function("() => true")
     assert asked == ["beforeunload"]
+    connection.speed_up(document_form)
     field.expect_uploaded("slow.bin")
 
 
