@@ -9,6 +9,7 @@ import django
 from asgiref.sync import sync_to_async
 from django.core import signals
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.http import HttpResponse
 from django.urls import Resolver404, get_resolver, set_script_prefix
 
 from async_uploads.streaming import RequestStream, release_request_thread, wants_stream
@@ -34,6 +35,9 @@ class StreamingASGIHandler(ASGIHandler):
         await signals.request_started.asend(sender=self.__class__, scope=scope)
         request, refusal = cast("Any", self.create_request)(scope, stream)  # typed for a file that is whole
         response = refusal if request is None else await self.run_get_response(request)
+        if not response.streaming:
+            # So that a client knows the end of the answer when it sees it, not when the connection closes.
+            response.headers.setdefault("Content-Length", str(len(response.content)))
         try:
             await self.send_response(response, _AnswerBeforeEnd(scope, stream, send))
         finally:

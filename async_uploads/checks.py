@@ -49,6 +49,8 @@ def check_settings(**kwargs: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_urls(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return
     for registry in all_registries():
         if not registry.fields_by_id:
             continue

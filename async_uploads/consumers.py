@@ -33,7 +33,7 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
         if self.channel_layer is None:
             await self.close()
             return
-        set_script_prefix(get_script_prefix(self.scope))  # as Django does for a request: the status holds URLs
+        set_script_prefix(get_script_prefix(self.scope))  # as for a request: a status holds URLs
         self.owner = await aowner_of_scope(self.scope)
         self.subscribed: set[str] = set()
         await self.accept()

@@ -61,7 +61,7 @@ class AsyncFileInput(forms.Widget):
         name = getattr(value, "name", None)
         if not name:
             return None
-        return json.dumps({"key": name, "name": posixpath.basename(name), "url": getattr(value, "url", None)})
+        return json.dumps({"key": name, "name": posixpath.basename(name), "url": _url_of(value)})
 
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
         """None: nothing submitted; False: cleared; else AsyncFileInputData, or a ValidationError to be raised."""
@@ -92,9 +92,12 @@ class AsyncFileBoundField(BoundField):
     def build_widget_attrs(self, attrs: Any, widget: Any = None) -> Any:
         attrs = super().build_widget_attrs(attrs, widget)
         instance = getattr(self.form, "instance", None)
+        shown_by: forms.Widget = widget or self.field.widget  # type: ignore[assignment]  # the class, in the stubs
         attrs["element"] = element_attributes(self.field)
         if isinstance(instance, models.Model) and not instance._state.adding:
             attrs["element"]["instance-id"] = str(instance.pk)
+            if self.form.is_bound:  # the record's own file, behind what was submitted
+                attrs["element"]["saved"] = shown_by.format_value(self.initial)
         return attrs
 
 
@@ -142,7 +145,9 @@ class AsyncFileField(forms.FileField):
         """What the form shows again after an error elsewhere: the upload, not only what was there before."""
         if self.disabled or data is None or isinstance(data, ValidationError):
             return initial
-        return "" if data is False else data
+        if data is False:
+            return ""
+        return initial if data.key == _name_of(initial) else data
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         if self.disabled or data is None:
@@ -156,6 +161,8 @@ class AsyncFileField(forms.FileField):
             raise data
         if data is False and self.required:
             raise ValidationError(self.error_messages["required"], code="required")
+        if data is initial and initial:  # the field is disabled
+            return initial
         if isinstance(data, AsyncFileInputData) and data.key == _name_of(initial):
             return initial
         return super().clean(data, initial)
@@ -235,6 +242,14 @@ def _name_of(value: Any) -> str:
     return str(getattr(value, "name", value) or "")
 
 
+def _url_of(value: Any) -> str | None:
+    """Where a stored file can be read; None for one whose record is not saved."""
+    try:
+        return getattr(value, "url", None)
+    except ValueError:
+        return None
+
+
 def widget_messages() -> dict[str, str]:
     """The widget's words in the language of the request, by the keys that the JavaScript knows.
 
@@ -245,27 +260,28 @@ def widget_messages() -> dict[str, str]:
         "drop": gettext("or drop it here"),
         "dropHere": gettext("Drop the file here"),
         "paste": gettext("You can paste an image, too"),
+        "hint": gettext("Up to {limit}"),
+        "waiting": gettext("Waiting to upload…"),
         "uploading": gettext("Uploading {name}"),
-        "waiting": gettext("Waiting for the server"),
-        "uploaded": gettext("{name} is uploaded"),
-        "checking": gettext("Checking {name}"),
-        "saved": gettext("{name} is saved"),
-        "failed": gettext("The upload of {name} failed"),
-        "cancelled": gettext("The upload was cancelled"),
+        "progress": gettext("{percent} % ({received} of {total})"),
+        "checking": gettext("Checking the file…"),
+        "uploaded": gettext("Uploaded"),
+        "saved": gettext("Saved"),
+        "failed": gettext("The upload failed."),
+        "cancelled": gettext("The upload was cancelled."),
         "cancel": gettext("Cancel"),
-        "retry": gettext("Try again"),
+        "retry": gettext("Retry"),
         "replace": gettext("Replace"),
         "remove": gettext("Remove"),
-        "removed": gettext("The file was removed"),
-        "tooLarge": gettext("{name} is {size}; at most {limit} are allowed"),
-        "empty": gettext("{name} is empty"),
-        "wrongType": gettext("{name} is not of an allowed type ({types})"),
-        "network": gettext("The connection was lost"),
-        "expired": gettext("The upload has expired; please choose the file again"),
-        "submitting": gettext("The form is sent as soon as the upload is done"),
-        "submitBlocked": gettext("A file is not uploaded yet; please try again or remove it"),
-        "leave": gettext("A file is still being uploaded"),
-        "progress": gettext("{percent} % ({received} of {total})"),
+        "removed": gettext("The file was removed."),
+        "tooLarge": gettext("This file has {size}. The largest allowed is {limit}."),
+        "empty": gettext("This file is empty."),
+        "wrongType": gettext("This type of file is not allowed here. Allowed: {types}."),
+        "network": gettext("The connection was lost before the file arrived."),
+        "expired": gettext("This upload is no longer available. Please choose the file again."),
+        "submitting": gettext("The form is sent as soon as the upload is done…"),
+        "submitBlocked": gettext("The form was not sent, because this file is not uploaded."),
+        "leave": gettext("A file is still being uploaded. If you leave now, it is lost."),
         "preview": gettext("Preview of {name}"),
         "newWindow": gettext("opens in a new window"),
     }

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Iterable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -25,7 +25,7 @@ from async_uploads.exceptions import FileTooLarge, TypeNotAllowed, UploadAlready
 from async_uploads.signals import file_promoted, promotion_failed
 from async_uploads.storage.arrival import aaccept
 from async_uploads.storage.base import AsyncUploadStorage, FileChanged
-from async_uploads.temp_files import AsyncTempFile, State, expiry
+from async_uploads.temp_files import FILE_CHANGED, PROMOTION_FAILED, AsyncTempFile, State, expiry
 
 logger = logging.getLogger("async_uploads")
 
@@ -102,7 +102,11 @@ def _bind(temp_file: AsyncTempFile, taken: dict[str, Any]) -> None:
 
 def promote_after_commit(claims: list[Claim], using: str) -> None:
     """A rollback means that nothing happened; a promotion that fails does not fail the save."""
-    transaction.on_commit(partial(dispatch, claims), using=using, robust=True)
+
+    def dispatch_claims() -> None:  # no partial: Django logs a callback that failed by its __qualname__
+        dispatch(claims)
+
+    transaction.on_commit(dispatch_claims, using=using, robust=True)
 
 
 def dispatch(claims: list[Claim]) -> None:
@@ -170,6 +174,8 @@ async def apromote(claimed: Claim) -> bool:
             return await _aswap(temp_file, claimed.instance)
         if temp_file.state in (State.PENDING, State.UPLOADING):
             await aaccept(temp_file)
+        if temp_file.state == State.FAILED and not temp_file.failed_in_promotion:
+            return False
         if not claimed.leased and not await _atake_lease(temp_file):
             return False
         await apublish(temp_file)
@@ -182,6 +188,8 @@ async def apromote(claimed: Claim) -> bool:
         await apublish(temp_file)
         await _atell_failure(temp_file, error, will_retry=False)
         return False
+    except UploadStateError:
+        return False  # the lease ran out, and somebody else has the row now
     except Exception as error:  # noqa: BLE001  # whatever a storage raises: told, kept and tried again
         await _afail(temp_file, error)
         return False
@@ -204,15 +212,16 @@ async def _acopy(temp_file: AsyncTempFile) -> None:
     """Copy to the reserved name; where that is taken, reserve another one first, so that a crash can be resumed."""
     field = temp_file.field
     storage: AsyncUploadStorage = field.storage
+    wanted = temp_file.final_name
     for _attempt in range(MAX_NAMES):
         try:
             await storage.acopy_file(temp_file.key, temp_file.final_name, if_match=temp_file.etag or None)
         except FileExistsError:
-            other = storage.alternative_name(temp_file.final_name, field.max_length)
+            other = storage.alternative_name(wanted, field.max_length)
             await temp_file.amove(State.PROMOTING, final_name=other)
         else:
             return
-    raise FileExistsError(f"No free name was found for {temp_file.final_name}.")
+    raise FileExistsError(f"No free name was found for {wanted}.")
 
 
 async def _while_leased(temp_file: AsyncTempFile, copying: Coroutine[Any, Any, None]) -> None:
@@ -284,7 +293,7 @@ async def _agive_up(temp_file: AsyncTempFile) -> None:
     """The record no longer wants the file: delete the copy, then the source."""
     storage: AsyncUploadStorage = temp_file.field.storage
     await storage.adelete(temp_file.final_name)
-    await temp_file.amove(State.CANCELLED, lease_until=None)
+    await temp_file.amove(State.CANCELLED, lease_until=None, error_code="", error="")
     await storage.adelete(temp_file.key)
     await apublish(temp_file)
 
@@ -307,7 +316,7 @@ async def _afail(temp_file: AsyncTempFile, error: Exception) -> None:
         await temp_file.amove(
             State.FAILED if hopeless else State.PROMOTING,
             lease_until=None if hopeless else expiry(RETRY_DELAY * 2 ** (temp_file.attempts - 1)),
-            error_code="promotion_failed",
+            error_code=FILE_CHANGED if isinstance(error, FileChanged) else PROMOTION_FAILED,
             error=str(error) or type(error).__name__,
         )
     except UploadStateError:

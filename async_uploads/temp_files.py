@@ -17,6 +17,11 @@ from async_uploads.exceptions import UploadStateError
 # The sequence number of an event is made of the row's version, which every change of state raises, and of the
 # bytes received, which only grow within a state: so any process can number events without asking another.
 SEQ_BITS_FOR_BYTES = 40
+
+PROMOTION_FAILED = "promotion_failed"
+FILE_CHANGED = "file_changed"
+"""Error codes of a promotion: bytes that can be tried again, and bytes that nobody has checked."""
+
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -124,8 +129,8 @@ class AsyncTempFile(models.Model):
 
     @property
     def failed_in_promotion(self) -> bool:
-        """Failed, but its checked bytes are kept and it can be retried."""
-        return self.state == State.FAILED and bool(self.record_pk)
+        """Failed, but its checked bytes are kept and it can be retried. What a check refused stays refused."""
+        return self.state == State.FAILED and self.error_code == PROMOTION_FAILED
 
     @property
     def is_readable(self) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import models
+from django.db import models, transaction
 
 from async_uploads.models import AsyncTempFile
 from async_uploads.owners import Owner
@@ -66,6 +67,14 @@ def stored_names() -> set[str]:
     """Every file on the disk, by its name in the storage."""
     root = Path(settings.MEDIA_ROOT)
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """A transaction that comes to nothing."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 async def _body(content: bytes) -> AsyncIterator[bytes]:

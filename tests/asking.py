@@ -43,9 +43,7 @@ async def ask_ticket(
 
 async def send(client: AsyncClient, ticket: dict[str, Any], content: bytes) -> Any:
     """The bytes, as the ticket says."""
-    return await client.put(
-        ticket["uploadUrl"]["url"], data=content, content_type="application/octet-stream"
-    )
+    return await client.put(ticket["uploadUrl"]["url"], data=content, content_type="application/octet-stream")
 
 
 async def ask_upload(

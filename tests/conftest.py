@@ -41,7 +41,9 @@ async def serving(application: Any, **options: Any) -> AsyncIterator[str]:
     """uvicorn in this event loop; yields its address, ``http://127.0.0.1:PORT``."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(application, lifespan="off", log_level="warning", ws="websockets-sansio", **options)
+    config = uvicorn.Config(
+        application, lifespan="off", log_level="warning", ws="websockets-sansio", **options
+    )
     server = uvicorn.Server(config)
     server.config.load()
     serving_task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -85,7 +87,12 @@ def field_id_of(model: Any = Document, name: str = "file") -> str:
 
 
 async def ticket_for(
-    client: httpx.AsyncClient, filename: str = "report.pdf", *, model: Any = Document, field: str = "file", **more: Any
+    client: httpx.AsyncClient,
+    filename: str = "report.pdf",
+    *,
+    model: Any = Document,
+    field: str = "file",
+    **more: Any,
 ) -> dict[str, Any]:
     """An upload ticket; fails the test where there is none."""
     response = await client.post(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import resource
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,18 +71,8 @@ async def server_process(
     kind: str = "uvicorn",
     *,
     application: str = APPLICATION,
-    largest_file: int | None = None,
-    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[ServerProcess]:
-    """The test project in a process, on the test's own database and media folder.
-
-    ``largest_file`` is the size in bytes at which writing to any file fails, as it does on a full disk.
-    """
-
-    def limit_files() -> None:
-        if largest_file is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-
+    """The test project in a process, on the test's own database and media folder."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(256)
@@ -91,9 +80,8 @@ async def server_process(
         process = subprocess.Popen(
             command_for(kind, listener.fileno(), application),
             pass_fds=[listener.fileno()],
-            preexec_fn=limit_files,
             cwd=ROOT,
-            env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", **(environment or {})},
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
         )
     try:
         yield ServerProcess(address=address, pid=process.pid)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -18,7 +19,9 @@ class RedisProcess:
     def __init__(self, executable: str, port: int, directory: Path) -> None:
         self.address = f"redis://127.0.0.1:{port}/0"
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen([executable, *options, "--dir", str(directory)], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [executable, *options, "--dir", str(directory)], stdout=subprocess.DEVNULL
+        )
         self._wait_for(port)
 
     def stop(self) -> None:
@@ -59,7 +62,7 @@ def _executable() -> str:
     return path
 
 
-def _missing(reason: str) -> None:
+def _missing(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -114,7 +114,7 @@ async def test_a_server_that_stops_leaves_the_upload_usable(transactional_db: No
         async with visiting(address) as visitor:
             ticket = await ticket_for(visitor, "report.txt")
         stack = half_sent(address, ticket)
-        wire, watcher = await stack.__aenter__()
+        _wire, watcher = await stack.__aenter__()
 
     told = await watcher.hears_state("pending")
     await stack.__aexit__(None, None, None)

@@ -143,7 +143,9 @@ async def test_deleting_an_image_asynchronously_clears_its_dimensions() -> None:
     assert (stored.width, stored.height) == (None, None)
 
 
-def test_a_record_without_image_can_be_loaded_refreshed_and_saved_where_the_columns_are_not_nullable() -> None:
+def test_a_record_without_image_can_be_loaded_refreshed_and_saved_where_the_columns_are_not_nullable() -> (
+    None
+):
     Picture.objects.create(title="no image")
 
     picture = Picture.objects.get()

@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from django.utils.translation import override
 
 from async_uploads import checks, exceptions, signals
 from async_uploads.conf import UploadSettings
 from async_uploads.exceptions import UploadError
+from async_uploads.forms import widget_messages
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,3 +56,17 @@ def test_custom_properties_exist() -> None:
     css = (ROOT / "async_uploads/static/async_uploads/async-file-input.css").read_text()
     for name in re.findall(r"`(?:--async-uploads)?(-[a-z-]+)`", section("The widget").split("It sends")[0]):
         assert f"--async-uploads{name.removeprefix('--async-uploads')}:" in css, name
+
+
+def test_widget_has_the_same_words_in_python_and_javascript() -> None:
+    script = (ROOT / "async_uploads/static/async_uploads/messages.js").read_text()
+    assert dict(re.findall(r'^  (\w+): "(.*)",$', script, re.MULTILINE)) == widget_messages()
+
+
+@pytest.mark.parametrize("language", ["ar", "de"])
+def test_catalogues_know_every_word_of_the_widget(language: str) -> None:
+    with override("en"):
+        english = widget_messages()
+    with override(language):
+        translated = widget_messages()
+    assert [name for name, text in translated.items() if text == english[name]] == []

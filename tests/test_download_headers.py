@@ -59,7 +59,9 @@ async def test_a_percent_sign_in_a_name_is_itself(visitor: httpx.AsyncClient, st
     )
 
 
-@pytest.mark.parametrize("name", ["two\nlines.txt", "two\r\nX-Evil: yes.txt", "ends in one.txt\n", "nul\0.txt"])
+@pytest.mark.parametrize(
+    "name", ["two\nlines.txt", "two\r\nX-Evil: yes.txt", "ends in one.txt\n", "nul\0.txt"]
+)
 async def test_a_name_cannot_add_headers(visitor: httpx.AsyncClient, stored: str, name: str) -> None:
     response = await visitor.get(url_of(stored, filename=name))
 
@@ -89,7 +91,17 @@ async def test_what_is_harmless_may_be_shown(
 
 @pytest.mark.parametrize(
     "name",
-    ["page.html", "page.HTML", "page.htm", "page.xhtml", "drawing.svg", "feed.xml", "code.js", "unknown", "a.zip"],
+    [
+        "page.html",
+        "page.HTML",
+        "page.htm",
+        "page.xhtml",
+        "drawing.svg",
+        "feed.xml",
+        "code.js",
+        "unknown",
+        "a.zip",
+    ],
 )
 async def test_what_could_run_in_the_sites_name_is_only_saved(
     visitor: httpx.AsyncClient, stored: str, name: str

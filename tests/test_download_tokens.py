@@ -100,7 +100,9 @@ async def test_the_setting_tells_how_long_a_link_works(visitor: httpx.AsyncClien
     assert (await visitor.get(long)).status_code == 200
 
 
-@pytest.mark.parametrize("key", ["../secret", "async-temp-files/../../secret", "/etc/passwd", "documents/no-such"])
+@pytest.mark.parametrize(
+    "key", ["../secret", "async-temp-files/../../secret", "/etc/passwd", "documents/no-such"]
+)
 async def test_a_token_for_what_is_not_in_the_storage_finds_nothing(
     visitor: httpx.AsyncClient, key: str
 ) -> None:

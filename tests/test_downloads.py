@@ -121,7 +121,14 @@ async def test_head_tells_about_the_whole_file(visitor: httpx.AsyncClient, url: 
     with_range = await visitor.head(url, headers={"Range": "bytes=0-1"})
 
     assert (head.status_code, head.content) == (200, b"")
-    for name in ("content-length", "etag", "last-modified", "content-type", "content-disposition", "accept-ranges"):
+    for name in (
+        "content-length",
+        "etag",
+        "last-modified",
+        "content-type",
+        "content-disposition",
+        "accept-ranges",
+    ):
         assert head.headers[name] == whole.headers[name]
     # RFC 9110, 14.2: a Range means something for GET alone.
     assert (with_range.status_code, with_range.headers["content-length"]) == (200, str(SIZE))
@@ -216,7 +223,9 @@ async def test_a_part_is_not_compressed_as_if_it_were_the_whole(
     assert part.status_code == 206
     assert part.content == text[:10_000]
     assert part.headers["content-length"] == "10000"
-    assert resumed.status_code == 200, "what the client has are compressed bytes: no range of others fits them"
+    assert resumed.status_code == 200, (
+        "what the client has are compressed bytes: no range of others fits them"
+    )
 
 
 async def test_a_large_file_goes_out_in_pieces_while_the_server_does_other_things(

@@ -211,7 +211,9 @@ def test_a_storage_may_come_from_the_settings(settings: Settings, own_registry: 
 def test_a_storage_that_takes_no_uploads_is_an_error_that_says_what_to_change(
     own_registry: AsyncFieldRegistry, storage: Any
 ) -> None:
-    with pytest.raises(TypeError, match=r"testapp\.Wrong\.file .* AsyncUploadStorage.*FileSystemStorage: pass storage"):
+    with pytest.raises(
+        TypeError, match=r"testapp\.Wrong\.file .* AsyncUploadStorage.*FileSystemStorage: pass storage"
+    ):
 
         class Wrong(models.Model):
             file = AsyncFileField(storage=storage, async_field_registry=own_registry)

@@ -217,9 +217,9 @@ async def test_ones_own_upload_is_saved(async_client: AsyncClient, page: str, se
 async def _save(client: AsyncClient | Client, page: str, key: str) -> tuple[int, bytes]:
     values = {"file": json.dumps({"key": key, "name": "a.txt"})} if page == "/form/" else {"key": key}
     if isinstance(client, AsyncClient):
-        response = await client.post(page, values)
-    else:
-        response = await sync_to_async(client.post)(page, values)
+        answer = await client.post(page, values)
+        return answer.status_code, answer.content
+    response = await sync_to_async(client.post)(page, values)
     return response.status_code, response.content
 
 

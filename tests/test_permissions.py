@@ -197,4 +197,4 @@ async def test_sync_callable_that_hands_on_a_coroutine_is_awaited() -> None:
     async def no(user: Any, obj: Any) -> bool:
         return False
 
-    assert await aallows(lambda user, obj: no(user, obj), AnonymousUser(), None) is False
+    assert await aallows(lambda user, obj: no(user, None), AnonymousUser(), None) is False

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from django.conf import settings
 from django.db import connection, transaction
 from django.forms import modelform_factory
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +15,7 @@ from django.urls import path
 
 from async_uploads.models import AsyncFileInputData, AsyncTempFile, promote_temp_files
 from tests import urls
-from tests.arrivals import aarrived, arrived, row_of, state_of, stored_names
+from tests.arrivals import aarrived, arrived, rolled_back, row_of, state_of, stored_names
 from tests.conftest import image_bytes
 from tests.testapp.models import Album, Document, Picture
 
@@ -40,7 +38,9 @@ urlpatterns = [path("save/", save_view), path("asave/", asave_view), *urls.urlpa
 with_save_views = pytest.mark.urls(__name__)
 
 
-def assert_promoted(document: Document, content: bytes = b"some bytes", name: str = "documents/report.txt") -> None:
+def assert_promoted(
+    document: Document, content: bytes = b"some bytes", name: str = "documents/report.txt"
+) -> None:
     assert document.file.name == name, "the saved object shows it"
     stored = Document.objects.get(pk=document.pk)
     assert stored.file.name == name
@@ -102,9 +102,8 @@ def test_inside_a_transaction_nothing_happens_before_the_commit() -> None:
 
 def test_a_rolled_back_save_leaves_the_upload_usable() -> None:
     key = arrived()
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with rolled_back():
         Document.objects.create(file=key)
-        raise RuntimeError
     assert (state_of(key), row_of(key).record_pk) == ("uploaded", "")
     assert stored_names() == {key}
 
@@ -113,9 +112,8 @@ def test_a_rolled_back_save_leaves_the_upload_usable() -> None:
 
 def test_the_object_of_a_rolled_back_save_can_be_saved_again() -> None:
     document = Document(file=arrived())
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with rolled_back():
         document.save()
-        raise RuntimeError
 
     document.save()
 
@@ -126,9 +124,8 @@ def test_a_rolled_back_savepoint_leaves_the_upload_usable_by_the_rest_of_the_tra
     key = arrived()
 
     with transaction.atomic():
-        with pytest.raises(RuntimeError), transaction.atomic():
+        with rolled_back():
             Document.objects.create(file=key)
-            raise RuntimeError
         document = Document.objects.create(file=key)
 
     assert_promoted(document)
@@ -191,7 +188,7 @@ def test_two_files_of_one_record_are_promoted_at_the_same_time(monkeypatch: pyte
         copy = storage.acopy_file
 
         async def copy_beside_the_other(*args: Any, copy: Any = copy, **kwargs: Any) -> None:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await both_have_begun.wait()
             await copy(*args, **kwargs)
 
@@ -292,41 +289,3 @@ def test_records_written_by_update_are_promoted_when_asked() -> None:
 
     document.refresh_from_db()
     assert_promoted(document)
-
-
-def test_a_name_that_is_taken_keeps_both_files() -> None:
-    first = Document.objects.create(file=arrived(b"first"))
-    second = Document.objects.create(file=arrived(b"second"))
-
-    assert first.file.name == "documents/report.txt"
-    assert second.file.name not in ("", first.file.name)
-    for document, content in ((first, b"first"), (second, b"second")):
-        assert Path(settings.MEDIA_ROOT, str(document.file.name)).read_bytes() == content
-    assert row_of(AsyncTempFile.objects.latest("pk").key).final_name == second.file.name
-
-
-def test_a_final_name_that_would_be_too_long_is_shortened_before_its_extension(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    field: Any = Document._meta.get_field("file")
-    monkeypatch.setattr(field, "max_length", 120)
-    monkeypatch.setattr(field, "upload_to", "d" * 90)
-
-    first = Document.objects.create(file=arrived(b"first", f"{'n' * 100}.txt"))
-    second = Document.objects.create(file=arrived(b"second", f"{'n' * 100}.txt"))
-
-    for document in (first, second):
-        name = str(document.file.name)
-        assert len(name) <= 120
-        assert name.startswith("d" * 90 + "/n")
-        assert name.endswith(".txt")
-    assert first.file.name != second.file.name
-
-
-def test_the_final_name_may_be_made_of_the_primary_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    field: Any = Document._meta.get_field("file")
-    monkeypatch.setattr(field, "upload_to", lambda instance, name: f"of-{instance.pk}/{name}")
-
-    document = Document.objects.create(file=arrived())
-
-    assert document.file.name == f"of-{document.pk}/report.txt"

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from async_uploads.asgi import StreamingASGIHandler
 from async_uploads.models import AsyncTempFile
 from async_uploads.streaming import RequestStream
-from tests.conftest import image_bytes, ticket_for, visiting
+from tests.conftest import image_bytes, serving, ticket_for, visiting
 from tests.processes import server_process
 from tests.testapp.models import Document, Picture
 from tests.watching import files_under_media, watching
@@ -116,9 +117,7 @@ async def test_a_file_of_exactly_the_limit_is_taken(visitor: httpx.AsyncClient, 
 async def test_one_byte_more_in_multipart_is_refused(visitor: httpx.AsyncClient) -> None:
     ticket = await ticket_for(visitor, "large.bin")
 
-    response = await visitor.post(
-        ticket["uploadUrl"]["url"], files={"file": ("large.bin", bytes(LIMIT + 1))}
-    )
+    response = await visitor.post(ticket["uploadUrl"]["url"], files={"file": ("large.bin", bytes(LIMIT + 1))})
 
     assert response.status_code == 413
     await assert_refused(ticket, "file_too_large")
@@ -205,6 +204,22 @@ async def test_a_client_that_asks_first_is_told_to_go_on(server: str, visitor: h
         answer = await wire.answer()
 
     assert (interim.status, answer.status) == (100, 201)
+
+
+async def test_the_answer_is_whole_before_the_rest_of_the_body_is_read(
+    transactional_db: None, settings: Any
+) -> None:
+    """Also where no middleware of Django's tells its length."""
+    settings.MIDDLEWARE = []
+    async with serving(StreamingASGIHandler()) as address, visiting(address) as visitor:
+        ticket = await ticket_for(visitor, "large.bin")
+        async with wired(address) as wire:
+            await wire.begin("PUT", ticket["uploadUrl"]["url"], {"Content-Length": LIMIT + 1})
+            async with asyncio.timeout(3):  # the server reads on for five seconds
+                answer = await wire.answer()
+
+    assert answer.status == 413
+    assert answer.headers["content-length"] == str(len(answer.body))
 
 
 async def test_a_connection_serves_one_upload_after_the_other(

@@ -20,12 +20,13 @@ from async_uploads.models import AsyncFileInputData, AsyncTempFile
 from async_uploads.views import filesystem
 from tests.conftest import field_id_of, serving, ticket_for, visiting
 from tests.testapp.models import Document
+from tests.wire import wired
 
 TOKEN = "a" * 32
 
 
 class Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         pass
 
 
@@ -95,15 +96,15 @@ def test_wsgi_post_multipart(sync_visitor: httpx.Client) -> None:
     assert response.json()["received"] == len(b"some bytes")
 
 
-def test_wsgi_refuses_what_is_too_large(sync_visitor: httpx.Client) -> None:
-    ticket = ticket_over_wsgi(sync_visitor)
+async def test_wsgi_refuses_what_is_too_large(transactional_db: None) -> None:
+    with serving_wsgi() as address:
+        async with visiting(address) as visitor, wired(address) as wire:
+            ticket = await ticket_for(visitor, "report.txt")
+            await wire.begin("PUT", ticket["uploadUrl"]["url"], {"Content-Length": 1024 * 1024 + 1})
+            answer = await wire.answer()
 
-    response = sync_visitor.put(
-        ticket["uploadUrl"]["url"], content=b"x" * (1024 * 1024 + 1), headers={"Connection": "close"}
-    )
-
-    assert response.status_code == 413
-    assert AsyncTempFile.objects.get().error_code == "file_too_large"
+    assert answer.status == 413
+    assert (await AsyncTempFile.objects.aget()).error_code == "file_too_large"
 
 
 async def test_djangos_own_asgi_handler_takes_uploads_and_warns_once(
@@ -117,7 +118,7 @@ async def test_djangos_own_asgi_handler_takes_uploads_and_warns_once(
         ):
             ticket = await ticket_for(visitor, "report.txt")
             with caplog.at_level(logging.WARNING, logger="async_uploads"):
-                response = await visitor.request(url=ticket["uploadUrl"]["url"], **send)  # type: ignore[arg-type]
+                response = await visitor.request(url=ticket["uploadUrl"]["url"], **send)
             assert response.status_code == 201, response.text
             assert response.json()["received"] == len(b"some bytes")
 

@@ -10,13 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from async_uploads.consumers import UploadStatusConsumer
 from async_uploads.models import AsyncTempFile
 from async_uploads.temp_files import State
 from tests.asking import url_of
 from tests.conftest import ticket_for, upload, visiting
 from tests.status_socket import status_socket
 from tests.testapp.models import Document
-from tests.watching import eventually
+from tests.watching import PATIENCE
 
 STATUS_KEYS = {"type", "key", "state", "received", "total", "name", "url", "error", "seq", "at"}
 
@@ -123,21 +124,35 @@ async def test_who_reconnects_misses_nothing_that_matters(visitor: httpx.AsyncCl
 async def test_change_between_joining_and_looking_is_not_missed(
     visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The socket joins first and looks second: the moment between the two is stretched here to hold a whole upload."""
-    from async_uploads.consumers import UploadStatusConsumer
-
     ticket = await ticket_for(visitor, "report.txt")
-    look = UploadStatusConsumer._find
-
-    async def look_and_wait(self: Any, key: str) -> AsyncTempFile | None:
-        found = await look(self, key)
-        await visitor.put(ticket["uploadUrl"]["url"], content=b"hello world")
-        return found
-
-    monkeypatch.setattr(UploadStatusConsumer, "_find", look_and_wait)
+    upload_while_looking(monkeypatch, visitor, ticket)
     async with status_socket(visitor) as socket:
         await socket.subscribe(ticket["key"])
         assert await socket.hear_state("uploaded")
+
+
+async def test_strangers_are_not_told_what_happens_while_the_server_looks(
+    server: str, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket = await ticket_for(visitor, "report.txt")
+    upload_while_looking(monkeypatch, visitor, ticket)
+    async with visiting(server) as stranger, status_socket(stranger) as socket:
+        assert (await socket.subscribe(ticket["key"]))["code"] == "not_found"
+        assert await socket.is_quiet()
+
+
+def upload_while_looking(
+    monkeypatch: pytest.MonkeyPatch, client: httpx.AsyncClient, ticket: dict[str, Any]
+) -> None:
+    """The socket joins first and looks second: stretch the moment between the two to hold a whole upload."""
+    look = UploadStatusConsumer._find
+
+    async def look_and_upload(self: UploadStatusConsumer, key: str) -> AsyncTempFile | None:
+        found = await look(self, key)
+        await client.put(ticket["uploadUrl"]["url"], content=b"hello world")
+        return found
+
+    monkeypatch.setattr(UploadStatusConsumer, "_find", look_and_upload)
 
 
 async def test_row_is_at_most_a_second_behind(visitor: httpx.AsyncClient) -> None:
@@ -146,7 +161,9 @@ async def test_row_is_at_most_a_second_behind(visitor: httpx.AsyncClient) -> Non
     body = HalfBody(b"x" * 50_000)
     put = asyncio.create_task(visitor.put(ticket["uploadUrl"]["url"], content=body))
 
-    await eventually(lambda: AsyncTempFile.objects.filter(received=50_000, state=State.UPLOADING).aexists())
+    async with asyncio.timeout(PATIENCE):
+        while not await AsyncTempFile.objects.filter(received=50_000, state=State.UPLOADING).aexists():
+            await asyncio.sleep(0.02)
     async with status_socket(visitor) as socket:
         snapshot = await socket.subscribe(ticket["key"])
         body.go_on.set()

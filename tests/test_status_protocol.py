@@ -129,7 +129,11 @@ async def test_progress_of_others_uploads_can_not_be_forged(
     server: str, visitor: httpx.AsyncClient, direct_storage: Any
 ) -> None:
     ticket = await ticket_for(visitor, "a.pdf", model=Album, field="booklet")
-    async with visiting(server) as stranger, status_socket(stranger) as forger, status_socket(visitor) as watcher:
+    async with (
+        visiting(server) as stranger,
+        status_socket(stranger) as forger,
+        status_socket(visitor) as watcher,
+    ):
         await watcher.subscribe(ticket["key"])
         await forger.say(action="progress", key=ticket["key"], received=1)
 
@@ -168,7 +172,7 @@ async def test_closed_sockets_leave_no_subscription_behind(visitor: httpx.AsyncC
 
 
 async def test_without_a_channel_layer_all_but_the_socket_works(
-    visitor: httpx.AsyncClient, settings: Any
+    visitor: httpx.AsyncClient, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.CHANNEL_LAYERS = {}
 
@@ -176,6 +180,7 @@ async def test_without_a_channel_layer_all_but_the_socket_works(
 
     status = (await visitor.get(url_of("upload-status", key=key))).json()
     assert (status["state"], status["received"]) == ("uploaded", 5)
+    assert not [record for record in caplog.records if record.name == "async_uploads"]
     with pytest.raises(InvalidStatus):
         async with status_socket(visitor):
             pytest.fail("The socket was opened.")

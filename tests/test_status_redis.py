@@ -91,7 +91,9 @@ async def test_upload_survives_the_end_of_redis_with_one_line_in_the_log(
             body.go_on.set()
 
             assert (await put).status_code == 201
-            with pytest.raises(ConnectionClosed):  # so that the browser reconnects, or asks over HTTP meanwhile
+            with pytest.raises(
+                ConnectionClosed
+            ):  # so that the browser reconnects, or asks over HTTP meanwhile
                 await socket.hear_until(lambda message: False)
 
         document = await Document.objects.acreate(file=ticket["key"])

@@ -34,7 +34,7 @@ async def in_pieces(content: bytes, size: int) -> AsyncIterator[bytes]:
 
 
 async def stored_content(key: str) -> bytes:
-    storage = Document._meta.get_field("file").storage
+    storage: Any = Document._meta.get_field("file").storage
     return bytes(await storage.aread_range(key, 0, 10**9))
 
 
@@ -49,7 +49,7 @@ async def test_half_a_body_is_on_disk_and_told_before_the_rest_is_sent(
         await wire.send(HALF)
 
         told = await watcher.hears(lambda status: status["received"] == len(HALF))
-        part = await eventually(lambda: next((p for p in parts_of(key) if p.read_bytes() == HALF), None))
+        await eventually(lambda: any(p.read_bytes() == HALF for p in parts_of(key)))
         assert (told["state"], told["total"]) == ("uploading", len(HALF + REST))
 
         await wire.send(REST)
@@ -58,7 +58,7 @@ async def test_half_a_body_is_on_disk_and_told_before_the_rest_is_sent(
         done = await watcher.hears_state("uploaded")
 
     assert done["received"] == len(HALF + REST)
-    assert not part.exists()
+    assert parts_of(key) == []
     assert await stored_content(key) == HALF + REST
 
 
@@ -120,7 +120,9 @@ async def test_half_a_multipart_body_is_on_disk_before_the_rest_is_sent(
             {"Content-Length": len(body), "Content-Type": "multipart/form-data; boundary=b"},
         )
         await wire.send(body[: len(head + HALF)])
-        await eventually(lambda: any(p.read_bytes() and HALF.startswith(p.read_bytes()) for p in parts_of(ticket["key"])))
+        await eventually(
+            lambda: any(p.read_bytes() and HALF.startswith(p.read_bytes()) for p in parts_of(ticket["key"]))
+        )
         await wire.send(body[len(head + HALF) :])
         assert (await wire.answer()).status == 201
 
@@ -144,8 +146,8 @@ async def test_half_a_multipart_body_is_on_disk_before_the_rest_is_sent(
         ),
         (
             "multipart/form-data; boundary=b",
-            b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\none\r\n'
-            b'--b\r\nContent-Disposition: form-data; name="file"; filename="y"\r\n\r\ntwo\r\n--b--\r\n',
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n\r\n' * 2
+            + b"--b--\r\n",
         ),
     ],
     ids=["garbage", "empty", "no-boundary", "not-multipart", "cut-short", "no-file", "two-files"],
@@ -200,7 +202,9 @@ class AsyncSeeing:
         return response
 
 
-def sync_seeing(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+def sync_seeing(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
     """As Django's documentation shows one: it knows nothing of async."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

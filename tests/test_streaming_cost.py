@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +14,8 @@ from django.conf import settings
 
 from async_uploads.models import AsyncTempFile
 from tests.conftest import ticket_for, visiting
-from tests.processes import server_process
+from tests.processes import ServerProcess, server_process
+from tests.test_downloads import url_of
 from tests.testapp.models import Letter
 from tests.watching import eventually, parts_of
 from tests.wire import Wire, wired
@@ -53,16 +56,22 @@ async def test_a_large_upload_takes_little_memory_and_is_written_once(
         assert process.bytes_written - written < 1.05 * SIZE
 
 
+SLOW = 60
+# The loop's default executor has 32 threads at most, and all who need a thread for a moment share it.
+SHARED_THREADS = 40
+
+
+def settles(process: ServerProcess) -> bool:
+    return process.open_files(settings.DATABASE_PATH) <= 2 and process.threads <= SHARED_THREADS
+
+
 async def test_slow_uploads_hold_neither_threads_nor_database_connections(transactional_db: None) -> None:
-    uploads = 60
-    # The loop's default executor has 32 threads at most, and all who need a thread for a moment share it.
-    shared_threads = 40
     async with (
         server_process() as process,
         visiting(process.address) as visitor,
         AsyncExitStack() as stack,
     ):
-        tickets = [await ticket_for(visitor, "slow.txt") for _ in range(uploads)]
+        tickets = [await ticket_for(visitor, "slow.txt") for _ in range(SLOW)]
         wires: list[Wire] = []
         for ticket in tickets:
             wire = await stack.enter_async_context(wired(process.address))
@@ -71,11 +80,32 @@ async def test_slow_uploads_hold_neither_threads_nor_database_connections(transa
             wires.append(wire)
         await eventually(lambda: all(any(p.stat().st_size for p in parts_of(t["key"])) for t in tickets))
 
-        assert await AsyncTempFile.objects.filter(state="uploading").acount() == uploads
-        await eventually(lambda: process.open_files(settings.DATABASE_PATH) <= 2)
-        await eventually(lambda: process.threads <= shared_threads)
+        assert await AsyncTempFile.objects.filter(state="uploading").acount() == SLOW
+        await eventually(lambda: settles(process))
 
         for wire in wires:
             await wire.send(b" rest")
             assert (await wire.answer()).status == 201
-    assert await AsyncTempFile.objects.filter(state="uploaded").acount() == uploads
+    assert await AsyncTempFile.objects.filter(state="uploaded").acount() == SLOW
+
+
+async def test_slow_downloads_hold_neither_threads_nor_database_connections(transactional_db: None) -> None:
+    size = 16 * MIB
+    path = Path(settings.MEDIA_ROOT) / "documents" / "large.bin"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    os.truncate(path, size)
+    async with (
+        server_process() as process,
+        visiting(process.address) as visitor,
+        AsyncExitStack() as stack,
+    ):
+        await ticket_for(visitor)
+        wires = [await stack.enter_async_context(wired(process.address)) for _ in range(SLOW)]
+        for wire in wires:
+            await wire.begin("GET", url_of("documents/large.bin"))
+        await eventually(lambda: process.open_files(path) == 0 and settles(process))
+
+        answers = [await wire.answer() for wire in wires]
+
+    assert {(answer.status, len(answer.body)) for answer in answers} == {(200, size)}

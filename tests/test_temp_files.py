@@ -151,7 +151,7 @@ def test_only_checked_bytes_may_be_read() -> None:
 
 
 def test_bytes_kept_by_a_failed_promotion_may_be_read() -> None:
-    assert AsyncTempFile(state="failed", record_pk="1").is_readable
+    assert AsyncTempFile(state="failed", error_code="promotion_failed").is_readable
 
 
 def test_uploads_belong_to_the_user_and_the_session_that_asked() -> None:

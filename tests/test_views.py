@@ -34,9 +34,7 @@ async def test_ticket_is_exactly_as_documented(async_client: AsyncClient) -> Non
         "provider": "filesystem",
         "fileFieldName": "file",
     }
-    assert re.fullmatch(
-        r"async-temp-files/\d{4}/\d\d/\d\d/[A-Za-z0-9_-]{22,}-report\.pdf", ticket.pop("key")
-    )
+    assert re.fullmatch(r"async-temp-files/\d{4}/\d\d/\d\d/[A-Za-z0-9_-]{22,}-report\.pdf", ticket.pop("key"))
     expires_at = ticket.pop("expiresAt")
     assert expires_at.endswith("Z")
     lifetime = datetime.fromisoformat(expires_at) - before
@@ -194,13 +192,13 @@ async def test_download_file_redirects_to_the_bytes(
     async_client: AsyncClient, spelling: tuple[str, str]
 ) -> None:
     document = await Document.objects.acreate(file=await ask_upload(async_client, b"hello"))
-    query = dict(zip(spelling, (field_id_of(), document.pk), strict=True))
+    query: dict[str, Any] = dict(zip(spelling, (field_id_of(), document.pk), strict=True))
 
     redirect = await async_client.get(url_of("download-file", **query))
 
     assert redirect.status_code == 302
     assert redirect["Location"].startswith("/async-uploads/download-file-direct/?token=")
-    page = await async_client.get(redirect["Location"])
+    page: Any = await async_client.get(redirect["Location"])
     assert page.status_code == 200
     assert b"".join([chunk async for chunk in page]) == b"hello"
 

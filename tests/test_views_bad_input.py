@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -74,9 +73,9 @@ def assert_answered(response: Any) -> None:
 
 
 @pytest.fixture
-async def lenient() -> AsyncIterator[AsyncClient]:
+def lenient() -> AsyncClient:
     """A client that answers an exception with a 500, as a server does."""
-    yield AsyncClient(raise_request_exception=False)
+    return AsyncClient(raise_request_exception=False)
 
 
 @pytest.mark.parametrize("view", POST_VIEWS)
@@ -103,7 +102,9 @@ async def test_json_of_any_content(
     body=st.one_of(
         st.binary(max_size=50),
         json_values.map(encoded),
-        st.sampled_from([b"", b"{", b"[" * 100_000, b'{"key": ' * 20_000, b"9" * 100_000, b"\xff\xfe", b"null"]),
+        st.sampled_from(
+            [b"", b"{", b"[" * 100_000, b'{"key": ' * 20_000, b"9" * 100_000, b"\xff\xfe", b"null"]
+        ),
     ),
     content_type=st.sampled_from(
         [
@@ -148,7 +149,9 @@ def _percent(content: bytes) -> str:
     return "".join(f"%{byte:02x}" for byte in content)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize(
+    "method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
+)
 @pytest.mark.parametrize("view", [*POST_VIEWS, "upload-status", "download-file", "upload-file-direct"])
 async def test_any_method(lenient: AsyncClient, view: str, method: str) -> None:
     response = await lenient.generic(method, url_of(view), b'{"key": 1}', content_type="application/json")
@@ -178,13 +181,19 @@ async def test_tokens_of_any_text(lenient: AsyncClient, method: str, token: str)
                 b'--X\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--X--\r\n',
                 b'--X\r\nContent-Disposition: form-data; name="\xff"; filename="\xff"\r\n\r\nx\r\n--X--\r\n',
                 b'--X\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx',
-                b'--X\r\nContent-Type: text/plain; charset=nonsense\r\n'
-                b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\nx\r\n--X--\r\n',
+                b'--X\r\nContent-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: ;;\r\n\r\nx',
+                b"--X\r\nContent-Type: text/plain\r\n\r\nx\r\n--X--\r\n",
             ]
         ),
     ),
     content_type=st.sampled_from(
-        ["multipart/form-data; boundary=X", "multipart/form-data", 'multipart/form-data; boundary="', "a/b", ""]
+        [
+            "multipart/form-data; boundary=X",
+            "multipart/form-data",
+            'multipart/form-data; boundary="',
+            "a/b",
+            "",
+        ]
     ),
 )
 async def test_multipart_bodies_of_any_bytes(lenient: AsyncClient, body: bytes, content_type: str) -> None:

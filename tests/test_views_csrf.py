@@ -1,4 +1,4 @@
-"""Cross-site request forgery: what acts in a visitor's name needs Django's token; the upload URL is its own permission."""
+"""Cross-site request forgery: acting in a visitor's name needs Django's token, the upload URL is its own permission."""
 
 from __future__ import annotations
 

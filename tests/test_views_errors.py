@@ -62,7 +62,7 @@ async def test_400_for_a_query_without_its_parameters(
     response = await async_client.get(url_of(view))
 
     assert response.status_code == 400
-    assert response.json() == dict.fromkeys(missing, ["This field is required."])
+    assert response.json() == {name: ["This field is required."] for name in missing}
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,7 @@ async def _assert_unknown(client: AsyncClient, key: str) -> None:
 async def test_404_for_a_record_without_a_file(async_client: AsyncClient) -> None:
     record = await Document.objects.acreate()
 
-    response = await async_client.get(
-        url_of("download-file", field_id=field_id_of(), instance_id=record.pk)
-    )
+    response = await async_client.get(url_of("download-file", field_id=field_id_of(), instance_id=record.pk))
 
     assert_refused(response, 404, "not_found")
 
@@ -156,7 +154,7 @@ async def test_404_for_a_record_without_a_file(async_client: AsyncClient) -> Non
 async def test_404_for_a_file_that_the_storage_has_lost(async_client: AsyncClient) -> None:
     document = await Document.objects.acreate(file=await ask_upload(async_client))
     redirect = await async_client.get(document.file.url)
-    await document.file.storage.adelete(document.file.name)
+    await document.file.storage.adelete(str(document.file.name))
 
     assert_refused(await async_client.get(redirect["Location"]), 404, "not_found")
 
@@ -178,7 +176,7 @@ async def test_409_for_an_upload_url_that_has_done_its_work(async_client: AsyncC
     await send(async_client, ticket, b"first")
 
     assert_refused(await send(async_client, ticket, b"second"), 409, "already_used")
-    storage = Document._meta.get_field("file").storage
+    storage: Any = Document._meta.get_field("file").storage
     assert await storage.aread_range(ticket["key"], 0, 10) == b"first"
 
 

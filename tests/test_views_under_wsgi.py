@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,7 +44,7 @@ def test_whole_journey_under_wsgi(client: Client) -> None:
     assert complete.json()["state"] == "uploaded"
     assert status.json()["state"] == "promoted"
     assert document.file.name == "documents/a.txt"
-    assert b"".join(page) == b"hello world"  # type: ignore[arg-type]  # streamed
+    assert b"".join(page) == b"hello world"
 
 
 def test_errors_under_wsgi(client: Client) -> None:
@@ -70,3 +74,30 @@ async def test_atomic_requests_do_not_break_the_views_under_asgi(async_client: A
     for view in ("complete-upload", "cancel-upload"):
         assert (await async_client.post(url_of(view), {"key": key})).status_code in (200, 409)
     assert (await AsyncTempFile.objects.aget()).state == "promoted"
+
+
+TWO_DATABASES = """
+from tests import settings
+for name in ("default", "other"):
+    settings.DATABASES[name] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "ATOMIC_REQUESTS": True}
+import django
+django.setup()
+from django.test import Client
+print(Client().get("/async-uploads/upload-status/").status_code)
+"""
+
+
+def test_atomic_requests_of_several_databases_do_not_break_the_views() -> None:
+    """In a process of its own: a project's databases are known before its views are loaded."""
+    environment = {"DJANGO_SETTINGS_MODULE": "tests.settings"}
+
+    answer = subprocess.run(
+        [sys.executable, "-c", TWO_DATABASES],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+    assert answer.stdout.strip() == "400", answer.stderr

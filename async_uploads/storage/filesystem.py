@@ -98,8 +98,11 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         return path.parent.glob(f"{escape(path.name)}.*{PART_SUFFIX}")
 
     def _make_directory(self, directory: Path) -> None:
-        with storage_errors():
-            directory.mkdir(parents=True, exist_ok=True)
+        try:
+            with storage_errors():
+                directory.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:  # a file is there: not to be taken for a file's name that is taken
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory)) from error
         if self.directory_permissions_mode is not None:
             inside = Path(self.location)
             for made in [directory, *directory.parents]:
@@ -113,6 +116,7 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         try:
             with storage_errors(), open(source, "rb") as original, open(part, "wb") as copy:
                 shutil.copyfileobj(original, copy, 1024 * 1024)
+                shutil.copymode(source, part)
                 copy.flush()
                 if self.fsync:
                     os.fsync(copy.fileno())
@@ -180,6 +184,7 @@ def _take_name(part: Path, path: Path) -> None:
     except OSError as error:
         if error.errno not in NO_HARD_LINKS:
             raise
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # makes the name ours
         os.rename(part, path)
     else:
         part.unlink()

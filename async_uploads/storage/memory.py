@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import InMemoryStorage
@@ -15,6 +16,10 @@ from async_uploads.storage.direct import ServedByDjango
 @deconstructible(path="async_uploads.storage.memory.MemoryAsyncUploadStorage")
 class MemoryAsyncUploadStorage(ServedByDjango, InMemoryStorage):
     """Django's InMemoryStorage with the contract of this package. Lost with the process, seen by no other."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._copied_from: dict[str, str] = {}
 
     def stat(self, name: str) -> StoredFile:
         content = self._content(name)
@@ -35,10 +40,14 @@ class MemoryAsyncUploadStorage(ServedByDjango, InMemoryStorage):
         if if_match and self.stat(from_key).etag != if_match:
             raise FileChanged(f"{from_key} is not the file that was checked.")
         if self.exists(to_key):
-            raise FileExistsError(to_key)
+            if self._copied_from.get(to_key) != from_key:
+                raise FileExistsError(to_key)
+            return
         self.save(to_key, ContentFile(content))
+        self._copied_from[to_key] = from_key
 
     def delete(self, name: str) -> None:
+        self._copied_from.pop(name, None)
         if self.exists(name):
             super().delete(name)
 

@@ -20,14 +20,20 @@ def check_key(field: Any, key: str, *, owner: Owner | None, record_pk: str = "")
     # Compared once more in Python: a database may think that two keys are equal which differ in case.
     if temp_file is None or temp_file.key != key or not temp_file.belongs_to(field):
         raise _unknown()
-    if temp_file.record_pk:
-        if temp_file.record_pk == record_pk:
-            return temp_file
-        raise UploadAlreadyUsed()
+    if _is_taken_by(temp_file, record_pk):
+        return temp_file
     if owner is not None and not owner.owns(temp_file.owner):
         raise _unknown()
+    if temp_file.record_pk not in ("", record_pk):
+        raise UploadAlreadyUsed()
     _check_state(temp_file, receives_uploads=field.storage.receives_uploads)
     return temp_file
+
+
+def _is_taken_by(temp_file: AsyncTempFile, record_pk: str) -> bool:
+    """Has this very record the upload? Then whoever may edit the record may save it again."""
+    given_up = temp_file.state in (State.CANCELLED, State.EXPIRED)
+    return bool(record_pk) and temp_file.record_pk == record_pk and not given_up
 
 
 def _check_state(temp_file: AsyncTempFile, *, receives_uploads: bool) -> None:

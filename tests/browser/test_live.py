@@ -114,6 +114,7 @@ def test_events_that_come_late_are_dropped(page: Page) -> None:
         socket.on_message(send)
 
     page.route_web_socket(SOCKET, answer)
+    page.route("**/nowhere/**", lambda route: None)  # HTTP never answers: what is seen came by the socket
     page.goto("/")
 
     page.evaluate(WATCH, {"socketUrl": "/ws/async-uploads/", "statusUrl": "/nowhere/"})
@@ -135,6 +136,7 @@ def test_lost_socket_is_opened_again_and_subscribes_again(page: Page) -> None:
         socket.on_message(receive)
 
     page.route_web_socket(SOCKET, answer)
+    page.route("**/nowhere/**", lambda route: None)  # HTTP never answers: what is seen came by the socket
     page.goto("/")
 
     page.evaluate(WATCH, {"socketUrl": "/ws/async-uploads/", "statusUrl": "/nowhere/"})
@@ -154,6 +156,7 @@ def test_keys_of_one_moment_are_subscribed_by_one_message(page: Page) -> None:
         socket.on_message(receive)
 
     page.route_web_socket(SOCKET, answer)
+    page.route("**/nowhere/**", lambda route: None)  # HTTP never answers: what is seen came by the socket
     page.goto("/")
 
     page.evaluate(

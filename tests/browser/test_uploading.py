@@ -181,7 +181,7 @@ def test_image_that_the_browser_cannot_show_is_uploaded_without_a_preview(docume
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        (payload("page.html", b"<h1>", "text/html"), "page.html"),
+        (payload("page.html", b"<h1>", "text/html"), "allowed"),
         (payload("empty.png", b"", "image/png"), "empty"),
     ],
     ids=["wrong type", "empty"],

@@ -27,7 +27,8 @@ import { errorOf, Upload } from "./upload.js";
  * @returns {Holding | null}
  */
 function holdingOf(value) {
-  return value && { value, file: null, preview: null, ticket: null, status: null, error: null };
+  if (!value) return null;
+  return { value, file: null, preview: null, imageUrl: value.url ?? null, ticket: null, status: null, error: null };
 }
 
 export class FieldFile {
@@ -155,7 +156,8 @@ export class FieldFile {
     const value = { key: status.key, name: file.name, ...dimensions };
     const replaced = this.holding;
     this.attempt = null;
-    this.#hold({ value, file, preview, ticket: upload?.ticket ?? null, status, error: null });
+    const ticket = upload?.ticket ?? null;
+    this.#hold({ value, file, preview, imageUrl: status.url, ticket, status, error: null });
     this.#discard(replaced);
     this.observer.onDone(attempt, status);
   }
@@ -203,9 +205,9 @@ export class FieldFile {
     if (event.type === "error") {
       holding.error = new UploadError(event.code);
     } else {
-      // Each event signs a new URL; an image that is on display need not be fetched again.
-      const url = holding.status?.state === event.state ? holding.status.url : event.url;
-      holding.status = { ...event, url };
+      holding.status = event;
+      // Each event signs a new URL; an image on display is not fetched again, least of all while it is promoted.
+      holding.imageUrl ??= event.url;
       const isLost = ["failed", "cancelled", "expired"].includes(event.state);
       // Nothing arrived: whoever was sending it is gone.
       holding.error = isLost ? errorOf(event) : event.state === "pending" ? new UploadError("network") : null;

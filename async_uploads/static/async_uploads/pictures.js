@@ -22,6 +22,7 @@ import { fillIn, isolate } from "./messages.js";
  * @property {import("./stored-file.js").StoredFile} value
  * @property {File | null} file known where it was picked on this page
  * @property {ImagePreview | null} preview
+ * @property {string | null} imageUrl where the stored image was first seen
  * @property {import("./transfer.js").Ticket | null} ticket
  * @property {import("./status.js").UploadStatus | null} status
  * @property {UploadError | null} error
@@ -118,10 +119,10 @@ export function pictureOfAttempt({ file, preview, upload, error }, setting) {
  * @param {Setting} setting
  * @returns {Picture}
  */
-export function pictureOfHolding({ value, file, preview, status, error }, setting) {
+export function pictureOfHolding({ value, file, preview, imageUrl, status, error }, setting) {
   const { messages, isImage, isDisabled, isRemovable } = setting;
   const url = status?.url ?? value.url ?? null;
-  const thumbnail = preview?.url ?? (isImage ? url : null);
+  const thumbnail = preview?.url ?? (isImage ? imageUrl : null);
   const base = { name: value.name, url, thumbnail };
   if (error) {
     return {

@@ -1,0 +1,142 @@
+"""A storage of one's own implements each verb once, sync or async: the other form comes by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from async_uploads.storage.base import (
+    AsyncUploadStorage,
+    GenerateUploadUrlResponse,
+    OnProgress,
+    StoredFile,
+)
+
+TICKET: GenerateUploadUrlResponse = {
+    "url": "https://example.com/upload",
+    "method": "PUT",
+    "fields": {},
+    "headers": {},
+    "provider": "own",
+}
+
+
+class SyncStorage(AsyncUploadStorage):
+    def __init__(self) -> None:
+        self.files = {"a": b"content"}
+
+    def generate_upload_url(self, name: str, field_id: str, **options: Any) -> GenerateUploadUrlResponse:
+        return {**TICKET, "fields": {"name": name, "max_size": str(options["max_size"])}}
+
+    def generate_download_url(
+        self, key: str, field_id: str, *, filename: str | None = None, **params: Any
+    ) -> str:
+        return f"https://example.com/{key}?filename={filename}&{params}"
+
+    def stat(self, name: str) -> StoredFile:
+        if name not in self.files:
+            raise FileNotFoundError(name)
+        return StoredFile(size=len(self.files[name]), etag="etag")
+
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        return self.files[name][start:end]
+
+    def copy_file(
+        self,
+        from_key: str,
+        to_key: str,
+        *,
+        if_match: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self.files[to_key] = self.files[from_key]
+
+    def delete(self, name: str) -> None:
+        self.files.pop(name, None)
+
+
+class AsyncStorage(AsyncUploadStorage):
+    def __init__(self) -> None:
+        self.files = {"a": b"content"}
+
+    async def agenerate_upload_url(
+        self, name: str, field_id: str, **options: Any
+    ) -> GenerateUploadUrlResponse:
+        return {**TICKET, "fields": {"name": name, "max_size": str(options["max_size"])}}
+
+    async def agenerate_download_url(
+        self, key: str, field_id: str, *, filename: str | None = None, **params: Any
+    ) -> str:
+        return f"https://example.com/{key}?filename={filename}&{params}"
+
+    async def astat(self, name: str) -> StoredFile:
+        if name not in self.files:
+            raise FileNotFoundError(name)
+        return StoredFile(size=len(self.files[name]), etag="etag")
+
+    async def aread_range(self, name: str, start: int, end: int) -> bytes:
+        return self.files[name][start:end]
+
+    async def acopy_file(
+        self,
+        from_key: str,
+        to_key: str,
+        *,
+        if_match: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self.files[to_key] = self.files[from_key]
+
+    async def adelete(self, name: str) -> None:
+        self.files.pop(name, None)
+
+
+@pytest.mark.parametrize("kind", [SyncStorage, AsyncStorage])
+async def test_the_async_forms(kind: type[SyncStorage | AsyncStorage]) -> None:
+    storage = kind()
+
+    how = await storage.agenerate_upload_url("a", "field", expire=1, max_size=5)
+    assert how["fields"] == {"name": "a", "max_size": "5"}
+    assert "filename=x&{'inline': False}" in await storage.agenerate_download_url(
+        "a", "field", filename="x", inline=False
+    )
+    assert (await storage.astat("a")).size == 7
+    assert await storage.aread_range("a", 1, 3) == b"on"
+    await storage.amove_file("a", "b")
+    assert storage.files == {"b": b"content"}
+    assert await (await storage.aopen("b")).read() == b"content"
+    await storage.adelete("b")
+    assert not await storage.aexists("b")
+
+
+@pytest.mark.parametrize("kind", [SyncStorage, AsyncStorage])
+def test_the_sync_forms(kind: type[SyncStorage | AsyncStorage]) -> None:
+    storage = kind()
+
+    how = storage.generate_upload_url("a", "field", expire=1, max_size=5)
+    assert how["fields"] == {"name": "a", "max_size": "5"}
+    assert "filename=x&{'inline': False}" in storage.generate_download_url(
+        "a", "field", filename="x", inline=False
+    )
+    assert storage.stat("a").size == 7
+    assert storage.read_range("a", 1, 3) == b"on"
+    storage.move_file("a", "b")
+    assert storage.files == {"b": b"content"}
+
+
+async def test_a_verb_that_was_forgotten_says_so() -> None:
+    """Two forms, each derived from the other, would call each other for ever."""
+    storage = AsyncUploadStorage()
+
+    with pytest.raises(NotImplementedError, match=r"must implement astat\(\) or stat\(\)"):
+        await storage.astat("a")
+    with pytest.raises(NotImplementedError, match=r"must implement aread_range\(\) or read_range\(\)"):
+        await storage.aread_range("a", 0, 1)
+    with pytest.raises(NotImplementedError, match="does not take uploads through Django"):
+        await storage.aopen_incoming("a")
+
+
+def test_a_sync_verb_that_was_forgotten_says_so_too() -> None:
+    with pytest.raises(NotImplementedError, match=r"must implement acopy_file\(\) or copy_file\(\)"):
+        AsyncUploadStorage().copy_file("a", "b")

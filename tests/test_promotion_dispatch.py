@@ -1,0 +1,192 @@
+"""Where promotion runs, and who is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.conf import settings as project_settings
+from django.db import transaction
+from django.dispatch import Signal
+from pytest_django import Settings
+
+from async_uploads.promotion import promote_inline
+from async_uploads.signals import file_promoted, promotion_failed, upload_completed
+from async_uploads.sweeping import asweep
+from tests.arrivals import arrived, rolled_back, row_of, state_of, stored_names
+from tests.testapp.models import Document
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+queue: list[str] = []
+
+
+def enqueue(key: str) -> None:
+    """A dispatcher as a project would write it for its task queue."""
+    queue.append(key)
+
+
+def enqueue_to_a_broker_that_is_down(key: str) -> None:
+    raise ConnectionError("no broker")
+
+
+@pytest.fixture
+def queued(settings: Settings) -> list[str]:
+    settings.ASYNC_UPLOADS = {"PROMOTION_DISPATCHER": f"{__name__}.enqueue"}
+    queue.clear()
+    return queue
+
+
+@contextmanager
+def heard(signal: Signal) -> Iterator[list[dict[str, Any]]]:
+    """What a receiver of ``signal`` is sent meanwhile."""
+    calls: list[dict[str, Any]] = []
+
+    def receiver(**kwargs: Any) -> None:
+        calls.append(kwargs)
+
+    signal.connect(receiver)
+    try:
+        yield calls
+    finally:
+        signal.disconnect(receiver)
+
+
+def test_a_queue_gets_the_key_after_the_commit_and_promotes_later(queued: list[str]) -> None:
+    key = arrived()
+    with transaction.atomic():
+        document = Document.objects.create(file=key)
+        assert queued == []
+    assert queued == [key]
+    assert stored_names() == {key}
+    assert document.file.name == key
+
+    promote_inline(key)
+
+    assert Document.objects.get().file.name == "documents/report.txt"
+    assert stored_names() == {"documents/report.txt"}
+
+
+def test_a_queue_that_delivers_twice_does_no_harm(queued: list[str]) -> None:
+    key = arrived()
+    Document.objects.create(file=key)
+
+    with heard(file_promoted) as promoted:
+        promote_inline(key)
+        promote_inline(key)
+
+    assert len(promoted) == 1
+    assert Document.objects.get().file.name == "documents/report.txt"
+    assert row_of(key).attempts == 1
+    assert stored_names() == {"documents/report.txt"}
+
+
+def test_a_queue_gets_nothing_of_a_save_that_was_rolled_back(queued: list[str]) -> None:
+    with rolled_back():
+        Document.objects.create(file=arrived())
+
+    assert queued == []
+
+
+def test_an_object_saved_again_before_the_queue_came_to_it_stays_with_its_upload(queued: list[str]) -> None:
+    document = Document.objects.create(file=arrived())
+
+    document.title = "again"
+    document.save()
+    promote_inline(str(document.file.name))
+
+    stored = Document.objects.get()
+    assert (stored.title, stored.file.name) == ("again", "documents/report.txt")
+
+
+def test_a_broker_that_is_down_does_not_fail_the_save_and_the_sweep_promotes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ASYNC_UPLOADS = {"PROMOTION_DISPATCHER": f"{__name__}.enqueue_to_a_broker_that_is_down"}
+    key = arrived()
+
+    Document.objects.create(file=key)
+
+    assert state_of(key) == "promoting"
+    monkeypatch.setattr("async_uploads.sweeping.LEASE", -1)
+    assert async_to_sync(asweep)().promoted == 1
+    assert Document.objects.get().file.name == "documents/report.txt"
+
+
+def test_a_completed_upload_is_told() -> None:
+    with heard(upload_completed) as completed:
+        key = arrived(b"12345")
+
+    assert [(one["sender"], one["temp_file"].key, one["temp_file"].size) for one in completed] == [
+        (Document, key, 5)
+    ]
+
+
+def test_a_promoted_file_is_told() -> None:
+    key = arrived()
+
+    with heard(file_promoted) as promoted:
+        document = Document.objects.create(file=key)
+
+    (told,) = promoted
+    assert told["sender"] is Document
+    assert told["temp_file"].key == key
+    assert (told["record_pk"], told["field_name"]) == (str(document.pk), "file")
+    assert told["name"] == "documents/report.txt"
+
+
+def test_a_failed_promotion_is_told() -> None:
+    key = arrived()
+    Path(project_settings.MEDIA_ROOT, "documents").write_bytes(b"in the way")
+
+    with heard(promotion_failed) as failed, heard(file_promoted) as promoted:
+        Document.objects.create(file=key)
+
+    (told,) = failed
+    assert (told["sender"], told["temp_file"].key, told["will_retry"]) == (Document, key, True)
+    assert isinstance(told["error"], OSError)
+    assert promoted == []
+
+
+def test_the_last_failure_says_that_there_will_be_no_other_attempt(settings: Settings) -> None:
+    settings.ASYNC_UPLOADS = {"PROMOTION_MAX_ATTEMPTS": 1}
+    key = arrived()
+    Path(project_settings.MEDIA_ROOT, "documents").write_bytes(b"in the way")
+
+    with heard(promotion_failed) as failed:
+        Document.objects.create(file=key)
+
+    assert [one["will_retry"] for one in failed] == [False]
+    assert state_of(key) == "failed"
+
+
+def test_a_receiver_that_fails_does_not_undo_the_promotion() -> None:
+    def receiver(**kwargs: Any) -> None:
+        raise RuntimeError("a bug of the project's")
+
+    file_promoted.connect(receiver)
+    try:
+        document = Document.objects.create(file=arrived())
+    finally:
+        file_promoted.disconnect(receiver)
+
+    assert document.file.name == "documents/report.txt"
+
+
+def test_async_receivers_are_called_too() -> None:
+    names: list[str] = []
+
+    async def receiver(**kwargs: Any) -> None:
+        names.append(kwargs["name"])
+
+    file_promoted.connect(receiver)
+    try:
+        Document.objects.create(file=arrived())
+    finally:
+        file_promoted.disconnect(receiver)
+
+    assert names == ["documents/report.txt"]
