@@ -35,7 +35,7 @@ class StreamingASGIHandler(ASGIHandler):
         await signals.request_started.asend(sender=self.__class__, scope=scope)
         request, refusal = cast("Any", self.create_request)(scope, stream)  # typed for a file that is whole
         response = refusal if request is None else await self.run_get_response(request)
-        if not response.streaming:
+        if isinstance(response, HttpResponse):
             # So that a client knows the end of the answer when it sees it, not when the connection closes.
             response.headers.setdefault("Content-Length", str(len(response.content)))
         try:

@@ -77,6 +77,12 @@ def check_channel_layer(**kwargs: Any) -> Iterator[checks.CheckMessage]:
 def check_asgi(**kwargs: Any) -> Iterator[checks.CheckMessage]:
     path = getattr(settings, "ASGI_APPLICATION", None)
     if not path:
+        yield checks.Warning(
+            "The project names no ASGI application: under WSGI each upload keeps a worker busy from its first byte "
+            "to its last, and nobody is told of its progress.",
+            hint="Set ASGI_APPLICATION, with get_asgi_application from async_uploads.asgi, and serve that.",
+            id="async_uploads.W006",
+        )
         return
     try:
         application = import_string(path)

@@ -108,7 +108,10 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
         if not isinstance(keys, list) or not all(_is_key(key) for key in keys):
             await self.send_error("invalid")
             return []
-        return list(dict.fromkeys(keys))[: MAX_SUBSCRIPTIONS + 1]
+        if len(keys) > MAX_SUBSCRIPTIONS:
+            await self.send_error("too_many_subscriptions")
+            return []
+        return list(dict.fromkeys(keys))
 
     async def _find(self, key: str) -> AsyncTempFile | None:
         temp_file = await sync_to_async(_find_row)(key)

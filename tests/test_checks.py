@@ -193,3 +193,9 @@ def test_the_shortest_max_length_that_passes_is_really_enough(
 def _passes(monkeypatch: pytest.MonkeyPatch, field: Any, length: int) -> bool:
     monkeypatch.setattr(field, "max_length", length)
     return "async_uploads.E002" not in found()
+
+
+def test_project_under_wsgi_is_told_what_it_misses(settings: Any) -> None:
+    settings.ASGI_APPLICATION = None
+
+    assert "async_uploads.asgi" in str(the_only("async_uploads.W006").hint)

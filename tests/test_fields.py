@@ -158,13 +158,13 @@ def test_saving_a_child_or_a_proxy_promotes_its_upload(model: Any) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_two_fields_of_one_record_keep_to_their_own_storages() -> None:
     cover = arrived(image_bytes(), "cover.png", model=Album, field="cover")
-    booklet = arrived(b"words", "booklet.txt", model=Album, field="booklet")
+    booklet = arrived(b"words", "in-its-own-storage.txt", model=Album, field="booklet")
 
     album = Album.objects.create(cover=cover, booklet=booklet)
 
-    assert (album.cover.name, album.booklet.name) == ("albums/cover.png", "booklets/booklet.txt")
-    assert field_of(Album, "booklet").storage.exists("booklets/booklet.txt")
-    assert not field_of(Album, "cover").storage.exists("booklets/booklet.txt")
+    assert (album.cover.name, album.booklet.name) == ("albums/cover.png", "booklets/in-its-own-storage.txt")
+    assert field_of(Album, "booklet").storage.exists("booklets/in-its-own-storage.txt")
+    assert not field_of(Album, "cover").storage.exists("booklets/in-its-own-storage.txt")
     assert field_of(Album, "cover").storage.exists("albums/cover.png")
 
 

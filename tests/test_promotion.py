@@ -194,11 +194,11 @@ def test_two_files_of_one_record_are_promoted_at_the_same_time(monkeypatch: pyte
 
         monkeypatch.setattr(storage, "acopy_file", copy_beside_the_other)
     cover = arrived(image_bytes(), "cover.png", model=Album, field="cover")
-    booklet = arrived(b"words", "booklet.txt", model=Album, field="booklet")
+    booklet = arrived(b"words", "beside-the-cover.txt", model=Album, field="booklet")
 
     album = Album.objects.create(cover=cover, booklet=booklet)
 
-    assert (album.cover.name, album.booklet.name) == ("albums/cover.png", "booklets/booklet.txt")
+    assert (album.cover.name, album.booklet.name) == ("albums/cover.png", "booklets/beside-the-cover.txt")
 
 
 def test_only_the_fields_that_are_saved_are_promoted() -> None:

@@ -19,7 +19,7 @@ from async_uploads.models import AsyncTempFile
 from async_uploads.promotion import apromote_key, promote_inline
 from async_uploads.storage.base import AsyncUploadStorage
 from async_uploads.sweeping import asweep
-from async_uploads.temp_files import expiry
+from async_uploads.temp_files import State, expiry
 from tests.arrivals import arrived, row_of, state_of, stored_names
 from tests.testapp.models import Document
 
@@ -208,23 +208,20 @@ def test_a_promoter_that_lost_its_lease_leaves_the_row_to_the_one_that_has_it(
 ) -> None:
     copy = storage.acopy_file
 
-    slow = [True]
-
     async def copy_slowly(*args: Any, **kwargs: Any) -> None:
-        if not slow:
-            return await copy(*args, **kwargs)
-        slow.clear()
-        await sync_to_async(let_the_lease_run_out)()
-        assert await apromote_key(key)
-        return None
+        await copy(*args, **kwargs)
+        other = await AsyncTempFile.objects.aget(key=key)
+        await other.amove(State.PROMOTING, attempts=2, lease_until=expiry(30))
 
-    monkeypatch.setattr(storage, "acopy_file", copy_slowly)
     key = arrived()
-
-    Document.objects.create(file=key)
+    with monkeypatch.context() as slow_disk:
+        slow_disk.setattr(storage, "acopy_file", copy_slowly)
+        Document.objects.create(file=key)
 
     row = row_of(key)
-    assert (row.state, row.error_code, row.attempts) == ("promoted", "", 2)
+    assert (row.state, row.error_code, row.attempts) == ("promoting", "", 2)
+    let_the_lease_run_out()
+    assert asyncio.run(apromote_key(key))
     assert Document.objects.get().file.name == FINAL
     assert stored_names() == {FINAL}
 

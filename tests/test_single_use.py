@@ -76,6 +76,14 @@ def test_a_second_record_cannot_have_it_before_the_first_is_committed_either() -
     assert Document.objects.get().file.name == "documents/report.txt"
 
 
+def test_a_second_record_cannot_have_an_upload_whose_promotion_failed() -> None:
+    key = arrived()
+    AsyncTempFile.objects.update(state="failed", record_pk="99", error="The disk was full.")
+
+    with pytest.raises(UploadAlreadyUsed):
+        Document.objects.create(file=key)
+
+
 def test_another_record_cannot_be_changed_to_it() -> None:
     key = arrived(b"first", "first.txt")
     Document.objects.create(file=key)

@@ -98,8 +98,9 @@ def test_wsgi_post_multipart(sync_visitor: httpx.Client) -> None:
 
 async def test_wsgi_refuses_what_is_too_large(transactional_db: None) -> None:
     with serving_wsgi() as address:
-        async with visiting(address) as visitor, wired(address) as wire:
+        async with visiting(address) as visitor:
             ticket = await ticket_for(visitor, "report.txt")
+        async with wired(address) as wire:
             await wire.begin("PUT", ticket["uploadUrl"]["url"], {"Content-Length": 1024 * 1024 + 1})
             answer = await wire.answer()
 

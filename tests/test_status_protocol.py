@@ -100,6 +100,15 @@ async def test_subscriptions_have_a_limit(visitor: httpx.AsyncClient, settings: 
     assert instead["type"] == "status"
 
 
+async def test_more_keys_at_once_than_anyone_may_watch_are_refused(visitor: httpx.AsyncClient) -> None:
+    async with status_socket(visitor) as socket:
+        await socket.say(
+            action="subscribe", keys=[f"key-{number}" for number in range(MAX_SUBSCRIPTIONS + 1)]
+        )
+
+        assert await socket.hear() == {"type": "error", "code": "too_many_subscriptions", "key": None}
+
+
 async def test_page_of_another_site_is_refused(visitor: httpx.AsyncClient) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with status_socket(visitor, origin="https://evil.example"):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,9 +13,8 @@ from django.conf import settings
 from async_uploads.models import AsyncTempFile
 from tests.conftest import ticket_for, visiting
 from tests.processes import ServerProcess, server_process
-from tests.test_downloads import url_of
 from tests.testapp.models import Letter
-from tests.watching import eventually, parts_of
+from tests.watching import eventually, files_under_media, parts_of
 from tests.wire import Wire, wired
 
 MIB = 1024 * 1024
@@ -33,13 +30,15 @@ async def zeros(size: int) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def send(visitor: httpx.AsyncClient, size: int) -> None:
+async def send(visitor: httpx.AsyncClient, size: int) -> str:
+    """Upload so many zeros; returns where their owner can read them, which a look at the row permits."""
     ticket = await ticket_for(visitor, "zeros.bin", model=Letter, field="attachment")
     response = await visitor.put(
         ticket["uploadUrl"]["url"], content=zeros(size), headers={"Content-Length": str(size)}
     )
     assert response.status_code == 201, response.text
     assert response.json()["received"] == size
+    return str(response.json()["url"])
 
 
 @pytest.mark.parametrize("kind", ["uvicorn", "hypercorn"])
@@ -91,21 +90,20 @@ async def test_slow_uploads_hold_neither_threads_nor_database_connections(transa
 
 async def test_slow_downloads_hold_neither_threads_nor_database_connections(transactional_db: None) -> None:
     size = 16 * MIB
-    path = Path(settings.MEDIA_ROOT) / "documents" / "large.bin"
-    path.parent.mkdir(parents=True)
-    path.touch()
-    os.truncate(path, size)
     async with (
         server_process() as process,
         visiting(process.address) as visitor,
         AsyncExitStack() as stack,
     ):
-        await ticket_for(visitor)
+        url = await send(visitor, size)
+        (path,) = files_under_media()
         wires = [await stack.enter_async_context(wired(process.address)) for _ in range(SLOW)]
         for wire in wires:
-            await wire.begin("GET", url_of("documents/large.bin"))
+            await wire.begin("GET", url)
+        heads = [await wire.head() for wire in wires]
         await eventually(lambda: process.open_files(path) == 0 and settles(process))
 
-        answers = [await wire.answer() for wire in wires]
+        bodies = [await wire.body_after(head) for wire, head in zip(wires, heads, strict=True)]
 
-    assert {(answer.status, len(answer.body)) for answer in answers} == {(200, size)}
+    assert {head.status for head in heads} == {200}
+    assert {len(body) for body in bodies} == {size}

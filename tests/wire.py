@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.parser import BytesHeaderParser
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,14 +51,18 @@ class Wire:
     async def answer(self) -> Answer:
         """The next answer, whole. An interim one (100 Continue) counts as an answer."""
         async with asyncio.timeout(ANSWER_WITHIN):
-            head = await self._reader.readuntil(b"\r\n\r\n")
-            status_line, _, lines = head.partition(b"\r\n")
-            parsed = BytesHeaderParser().parsebytes(lines)
-            headers = {name.lower(): value for name, value in parsed.items()}
-            body = await self._body(headers)
-        return Answer(status=int(status_line.split()[1]), headers=headers, body=body)
+            head = await self.head()
+            return replace(head, body=await self.body_after(head))
 
-    async def _body(self, headers: dict[str, str]) -> bytes:
+    async def head(self) -> Answer:
+        """The next answer as far as its headers go. Its body is left waiting in the socket."""
+        status_line, _, lines = (await self._reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
+        parsed = BytesHeaderParser().parsebytes(lines)
+        headers = {name.lower(): value for name, value in parsed.items()}
+        return Answer(status=int(status_line.split()[1]), headers=headers, body=b"")
+
+    async def body_after(self, head: Answer) -> bytes:
+        headers = head.headers
         if headers.get("transfer-encoding") != "chunked":
             return await self._reader.readexactly(int(headers.get("content-length", 0)))
         body = b""

@@ -26,6 +26,8 @@ FIELD_ID_ALIASES = ("async_field_id",)
 class GenerateUploadUrlView(UploadView):
     """A ticket by ``POST`` or ``GET``: ``fieldId``, ``filename``, optional ``instanceId``, ``contentType``, ``size``"""
 
+    http_method_names = ("get", "post", "options")  # a HEAD would make a row that nobody hears of
+
     async def post(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponse:
         return await self._answer(request, registry, Parameters.of_body(request))
 
