@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -34,7 +35,11 @@ class StreamingASGIHandler(ASGIHandler):
         set_script_prefix(get_script_prefix(scope))
         await signals.request_started.asend(sender=self.__class__, scope=scope)
         request, refusal = cast("Any", self.create_request)(scope, stream)  # typed for a file that is whole
-        response = refusal if request is None else await self.run_get_response(request)
+        try:
+            response = refusal if request is None else await self.run_get_response(request)
+        except asyncio.CancelledError:  # the server stops: without a response, Django closes no connection
+            await release_request_thread()
+            raise
         if isinstance(response, HttpResponse):
             # So that a client knows the end of the answer when it sees it, not when the connection closes.
             response.headers.setdefault("Content-Length", str(len(response.content)))

@@ -186,7 +186,9 @@ def _types_by_magic(head: bytes) -> list[str]:
         matches = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):
         return []
-    return list(dict.fromkeys(_normalised(match.mime_type) for match in matches if match.mime_type))
+    # Some formats are told by zeros alone, which say nothing.
+    telling = [match for match in matches if match.mime_type and match.byte_match.strip(b"\0")]
+    return list(dict.fromkeys(_normalised(match.mime_type) for match in telling))
 
 
 @cache

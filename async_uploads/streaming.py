@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from io import RawIOBase
 from typing import Any, TypeVar
 
-from asgiref.sync import SyncToAsync, sync_to_async
+from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.db import connections
 from django.http import HttpRequest
 from django.http.request import RawPostDataException
@@ -161,6 +161,8 @@ async def release_request_thread() -> None:
     if context is None or context not in SyncToAsync.context_to_thread_executor:
         return
     await sync_to_async(connections.close_all)()
+    if getattr(AsyncToSync.executors, "current", None) is not None:
+        return  # the thread waits for us behind a sync middleware, and its connection is closed at the request's end
     executor = SyncToAsync.context_to_thread_executor.pop(context, None)
     if executor is not None:
         executor.shutdown(wait=False)
