@@ -167,7 +167,8 @@ export class UploadWatcher {
     const socket = this.#socket;
     this.#socket = null;
     this.#unsent.clear();
-    socket?.close();
+    if (socket?.readyState !== WebSocket.CONNECTING) socket?.close();
+    else socket.onopen = () => socket.close(); // closed any sooner, it would count as failed on the console
   }
 
   #reconnectLater() {
