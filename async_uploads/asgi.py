@@ -35,6 +35,8 @@ class StreamingASGIHandler(ASGIHandler):
         set_script_prefix(get_script_prefix(scope))
         await signals.request_started.asend(sender=self.__class__, scope=scope)
         request, refusal = cast("Any", self.create_request)(scope, stream)  # typed for a file that is whole
+        if request is not None:
+            request._read_started = True  # so that POST is empty for whoever looks, as a log handler may
         try:
             response = refusal if request is None else await self.run_get_response(request)
         except asyncio.CancelledError:  # the server stops: without a response, Django closes no connection

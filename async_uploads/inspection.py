@@ -43,7 +43,45 @@ _ALIASES = {
     "audio/mp3": "audio/mpeg",
     "text/xml": "application/xml",
     "application/x-zip-compressed": "application/zip",
-    "application/gzip": "application/x-gzip",
+    "application/x-gzip": "application/gzip",
+}
+
+# Python's own table, not the machine's, which a slim container does not have.
+_types = mimetypes.MimeTypes()
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument"
+for _extension, _type in {
+    ".docx": f"{_OFFICE}.wordprocessingml.document",
+    ".xlsx": f"{_OFFICE}.spreadsheetml.sheet",
+    ".pptx": f"{_OFFICE}.presentationml.presentation",
+    ".odt": f"{_OPEN_DOCUMENT}.text",
+    ".ods": f"{_OPEN_DOCUMENT}.spreadsheet",
+    ".odp": f"{_OPEN_DOCUMENT}.presentation",
+    ".epub": "application/epub+zip",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".heic": "image/heic",
+    ".md": "text/markdown",
+    ".rtf": "application/rtf",
+    ".7z": "application/x-7z-compressed",
+    ".flac": "audio/flac",
+    ".m4a": "audio/mp4",
+    ".ogg": "audio/ogg",
+    ".mkv": "video/x-matroska",
+    ".weba": "audio/webm",
+    ".woff": "font/woff",
+    ".woff2": "font/woff2",
+    ".php": "application/x-httpd-php",
+}.items():
+    _types.add_type(_type, _extension)
+_COMPRESSED = {
+    ".gz": "application/gzip",
+    ".tgz": "application/gzip",
+    ".bz2": "application/x-bzip2",
+    ".xz": "application/x-xz",
+    ".br": "application/x-brotli",
+    ".z": "application/x-compress",
+    ".svgz": "application/gzip",
 }
 
 
@@ -92,7 +130,7 @@ def check_type(name: str, content_type: str, restrictions: Iterable[str]) -> Non
         if not pattern.startswith("."):
             if fnmatchcase(content_type, pattern.lower()):
                 return
-        elif name.lower().endswith(pattern.lower()) and declared in (None, content_type):
+        elif name.lower().endswith(pattern.lower()) and _agrees(content_type, declared):
             return
     if restrictions:
         raise TypeNotAllowed(_not_allowed(restrictions))
@@ -128,9 +166,18 @@ def detect_type(head: bytes, name: str) -> str:
 
 
 def declared_type(name: str) -> str | None:
-    """What the name says it is."""
-    guessed = mimetypes.guess_type(name)[0]
+    """What the name's extension says it is. The same on every machine, and a compressed file is just that."""
+    # Not the whole name: mimetypes takes it for a URL, and finds the extension before a "#".
+    extension = os.path.splitext(name)[1].lower()
+    if extension in _COMPRESSED:
+        return _COMPRESSED[extension]
+    guessed = _types.types_map[1].get(extension) or _types.types_map[0].get(extension)
     return None if guessed is None else _normalised(guessed)
+
+
+def served_type(name: str) -> str:
+    """The Content-Type that a file of this name is served with."""
+    return declared_type(name) or UNKNOWN_TYPE
 
 
 def measure_image(file: BinaryIO) -> tuple[int, int]:
@@ -152,10 +199,17 @@ def measure_image(file: BinaryIO) -> tuple[int, int]:
     return width, height
 
 
+def _agrees(content_type: str, declared: str | None) -> bool:
+    """Of an extension that nobody knows, all that can be said is that it is no page in disguise."""
+    return content_type not in _MARKUP_TYPES if declared is None else content_type == declared
+
+
 def _name_may_match(name: str, declared: str | None, pattern: str) -> bool:
     if pattern.startswith("."):
         return name.lower().endswith(pattern.lower())
-    return declared is None or fnmatchcase(declared, pattern.lower())
+    if declared is None:  # no extension promises nothing; an unknown one may mean something to a web server
+        return not os.path.splitext(name)[1]
+    return fnmatchcase(declared, pattern.lower())
 
 
 def _not_allowed(restrictions: list[str]) -> str:

@@ -8,7 +8,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from async_uploads.owners import set_current_request
+from async_uploads.owners import serving
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -31,15 +31,9 @@ class UploadOwnerMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
             return self.__acall__(request)
-        set_current_request(request)
-        try:
+        with serving(request):
             return self.get_response(request)
-        finally:
-            set_current_request(None)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        set_current_request(request)
-        try:
+        with serving(request):
             return await self.get_response(request)  # type: ignore[misc, no-any-return]  # async: asked in __init__
-        finally:
-            set_current_request(None)

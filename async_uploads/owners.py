@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -41,9 +42,15 @@ class Owner:
 _current_request: ContextVar[HttpRequest | None] = ContextVar("async_uploads_request", default=None)
 
 
-def set_current_request(request: HttpRequest | None) -> None:
-    """Called by UploadOwnerMiddleware, so that forms and saves can tell who is asking."""
+@contextmanager
+def serving(request: HttpRequest) -> Iterator[None]:
+    """Used by UploadOwnerMiddleware, so that forms and saves can tell who is asking."""
+    outer = _current_request.get()
     _current_request.set(request)
+    try:
+        yield
+    finally:
+        _current_request.set(outer)
 
 
 def current_owner() -> Owner | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,7 +22,7 @@ from django.utils.module_loading import import_string
 from async_uploads.conf import INLINE_PROMOTION, upload_settings
 from async_uploads.events import apublish
 from async_uploads.exceptions import FileTooLarge, TypeNotAllowed, UploadAlreadyUsed, UploadStateError
-from async_uploads.signals import file_promoted, promotion_failed
+from async_uploads.signals import asend_logged, file_promoted, promotion_failed
 from async_uploads.storage.arrival import aaccept
 from async_uploads.storage.base import AsyncUploadStorage, FileChanged
 from async_uploads.temp_files import FILE_CHANGED, PROMOTION_FAILED, AsyncTempFile, State, expiry
@@ -278,15 +278,14 @@ async def _afinish(temp_file: AsyncTempFile) -> None:
     except Exception:
         logger.exception("The temporary file %s could not be deleted; the sweep will.", temp_file.key)
     await apublish(temp_file)
-    for _receiver, response in await file_promoted.asend_robust(
-        sender=field.model,
+    await asend_logged(
+        file_promoted,
+        field.model,
         temp_file=temp_file,
         record_pk=temp_file.record_pk,
         field_name=field.name,
         name=temp_file.final_name,
-    ):
-        if isinstance(response, Exception):
-            logger.error("A receiver of file_promoted failed.", exc_info=response)
+    )
 
 
 async def _agive_up(temp_file: AsyncTempFile) -> None:
@@ -325,7 +324,7 @@ async def _afail(temp_file: AsyncTempFile, error: Exception) -> None:
     await _atell_failure(temp_file, error, will_retry=not hopeless)
 
 
-def _atell_failure(temp_file: AsyncTempFile, error: Exception, *, will_retry: bool) -> Awaitable[object]:
-    return promotion_failed.asend_robust(
-        sender=temp_file.field.model, temp_file=temp_file, error=error, will_retry=will_retry
+async def _atell_failure(temp_file: AsyncTempFile, error: Exception, *, will_retry: bool) -> None:
+    await asend_logged(
+        promotion_failed, temp_file.field.model, temp_file=temp_file, error=error, will_retry=will_retry
     )

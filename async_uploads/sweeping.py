@@ -97,8 +97,8 @@ class _Sweep:
         """Its process died: the partial bytes go, and the same URL can be tried again until it expires."""
         self._told("made ready again", temp_file)
         if not self.dry_run:
-            await temp_file.amove(State.PENDING, received=0, error_code="interrupted", error="")
             await temp_file.field.storage.adelete(temp_file.key)
+            await temp_file.amove(State.PENDING, received=0, error_code="interrupted", error="")
             await apublish(temp_file)
         self.report.restarted += 1
 
@@ -130,11 +130,12 @@ class _Sweep:
         self.report.promoted += 1
 
     async def _prune(self, temp_file: AsyncTempFile) -> None:
-        if await _arecord_with(temp_file) is not None:
+        if temp_file.has_field and await _arecord_with(temp_file) is not None:
             return  # a record still refers to the bytes, however it came to
         self._told("pruned", temp_file)
         if not self.dry_run:
-            await temp_file.field.storage.adelete(temp_file.key)
+            if temp_file.has_field:
+                await temp_file.field.storage.adelete(temp_file.key)
             await AsyncTempFile.objects.filter(pk=temp_file.pk, state=temp_file.state).adelete()
         self.report.pruned += 1
 

@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Protocol
 
 from asgiref.sync import sync_to_async
 from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.exceptions import UploadStateError
@@ -119,6 +121,14 @@ class AsyncTempFile(models.Model):
         return apps.get_model(self.model)._meta.get_field(self.field_name)
 
     @property
+    def has_field(self) -> bool:
+        """False where the project has renamed or removed the model or field since."""
+        try:
+            return self.field is not None
+        except (LookupError, FieldDoesNotExist):
+            return False
+
+    @property
     def seq(self) -> int:
         return (self.version << SEQ_BITS_FOR_BYTES) | min(self.received, (1 << SEQ_BITS_FOR_BYTES) - 1)
 
@@ -140,9 +150,18 @@ class AsyncTempFile(models.Model):
     def belongs_to(self, field: models.Field[Any, Any]) -> bool:
         return self.model == field.model._meta.label_lower and self.field_name == field.name
 
+    @property
+    def public_error(self) -> str:
+        """What a visitor is told. What a storage says of itself, its paths and names, is for the log and the admin."""
+        if self.error_code == PROMOTION_FAILED:
+            return gettext("The file could not be moved to its final place.")
+        if self.error_code == FILE_CHANGED:
+            return gettext("The file is not the one that was checked.")
+        return self.error
+
     def as_status(self, *, url: str | None = None, at: datetime | None = None) -> dict[str, Any]:
         """The status message, as the HTTP view and the WebSocket send it."""
-        failed = {"code": self.error_code, "message": self.error} if self.error_code else None
+        failed = {"code": self.error_code, "message": self.public_error} if self.error_code else None
         return {
             "type": "status",
             "key": self.key,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models, transaction
@@ -31,7 +31,7 @@ async def abegun(
     temp_file, _how = await abegin(
         model._meta.get_field(field),
         user=AnonymousUser(),
-        owner=owner,
+        aowner=sync_to_async(lambda: owner),
         filename=name,
         instance_id=None,
         content_type="",

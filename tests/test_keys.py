@@ -18,7 +18,7 @@ from django.test import RequestFactory
 
 from async_uploads.middleware import UploadOwnerMiddleware
 from async_uploads.models import AsyncFileInputData
-from async_uploads.owners import Owner, set_current_request
+from async_uploads.owners import Owner, serving
 from async_uploads.temp_files import State
 from async_uploads.uploads import acancel, aexpire
 from tests.arrivals import arrived, begun, row_of, stored_names
@@ -67,11 +67,8 @@ def request_of(user: Any, session: dict[str, str] | None = None) -> Any:
 @contextmanager
 def serving_request_of(user: Any, session: dict[str, str] | None = None) -> Iterator[None]:
     """As UploadOwnerMiddleware does while a request is served."""
-    set_current_request(request_of(user, session))
-    try:
+    with serving(request_of(user, session)):
         yield
-    finally:
-        set_current_request(None)
 
 
 everywhere = pytest.mark.parametrize(

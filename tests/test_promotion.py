@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 from django.forms import modelform_factory
 from django.http import HttpRequest, HttpResponse
@@ -64,12 +65,12 @@ def test_create_promotes() -> None:
 async def test_asave_promotes() -> None:
     document = Document(file=await aarrived())
     await document.asave()
-    await asyncio.to_thread(assert_promoted, document)
+    await sync_to_async(assert_promoted)(document)
 
 
 async def test_acreate_promotes() -> None:
     document = await Document.objects.acreate(file=await aarrived())
-    await asyncio.to_thread(assert_promoted, document)
+    await sync_to_async(assert_promoted)(document)
 
 
 def test_a_form_save_promotes() -> None:
@@ -159,7 +160,7 @@ async def test_views_under_asgi_promote(visitor: httpx.AsyncClient, view: str) -
     answer = await visitor.get(view, params={"key": await aarrived()})
 
     assert answer.text == "documents/report.txt"
-    await asyncio.to_thread(lambda: assert_promoted(Document.objects.get()))
+    await sync_to_async(lambda: assert_promoted(Document.objects.get()))()
 
 
 class UnderDjangosTestCase(TestCase):

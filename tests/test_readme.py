@@ -24,7 +24,7 @@ PLACES = {
     "asgi.py": "mysite/asgi.py",
     "models.py": "library/models.py",
     "views.py": "library/views.py",
-    "templates/add_book.html": "library/templates/add_book.html",
+    "library/templates/add_book.html": "library/templates/add_book.html",
 }
 
 

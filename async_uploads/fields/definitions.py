@@ -164,6 +164,7 @@ class AsyncImageField(AsyncFileMixin, models.ImageField):
 
     def __init__(self, *args: Any, suppress_pillow_check: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.file_restrictions = self.file_restrictions or ("image/*",)
         self.suppress_pillow_check = suppress_pillow_check
 
     def _check_image_library_installed(self) -> list[checks.CheckMessage]:

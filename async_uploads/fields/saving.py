@@ -10,7 +10,7 @@ from django.db import models, router, transaction
 from django.db.models import signals
 from django.utils.translation import gettext_lazy as _
 
-from async_uploads.exceptions import TypeNotAllowed, UploadAlreadyUsed, UploadKeyError
+from async_uploads.exceptions import TypeNotAllowed, UploadKeyError
 from async_uploads.fields.values import UNMEASURED, set_dimensions
 from async_uploads.owners import current_owner
 from async_uploads.promotion import async_fields_of, claim, promote_after_commit, record_pk_of
@@ -22,6 +22,8 @@ HISTORICAL_MODELS = "__fake__"
 
 # Kept in the instance's __dict__ from pre_save to post_save: the uploads that this save takes.
 CHECKED = "_async_uploads_checked"
+# Beside it, outside of a transaction: what the columns held before.
+BEFORE = "_async_uploads_before"
 
 
 def check_before_save(field: Any, instance: models.Model, using: str | None) -> AsyncTempFile | None:
@@ -113,6 +115,16 @@ def _before_save(
         if temp_file is not None:
             checked[field.name] = temp_file
     instance.__dict__[CHECKED] = checked
+    instance.__dict__[BEFORE] = _columns_before(sender, instance, using, checked)
+
+
+def _columns_before(
+    sender: type[models.Model], instance: models.Model, using: str, checked: dict[str, AsyncTempFile]
+) -> dict[str, Any] | None:
+    """What the record has now, where a save that fails after its write could not be rolled back."""
+    if not checked or instance._state.adding or transaction.get_connection(using).in_atomic_block:
+        return None
+    return sender._base_manager.using(using).filter(pk=instance.pk).values(*checked).first()
 
 
 def _after_save(
@@ -125,6 +137,7 @@ def _after_save(
     **kwargs: Any,
 ) -> None:
     checked: dict[str, AsyncTempFile] = instance.__dict__.pop(CHECKED, {})
+    before: dict[str, Any] | None = instance.__dict__.pop(BEFORE, None)
     saved = {field.name for field in _fields_to_save(instance, update_fields)}
     instance.__dict__.get(UNMEASURED, set()).difference_update(saved)
     if raw or not checked:
@@ -135,12 +148,19 @@ def _after_save(
                 claim(temp_file, sender._meta.get_field(name), instance, using)
                 for name, temp_file in checked.items()
             ]
-    except UploadAlreadyUsed:
-        # Outside a transaction the record has been written already, and the other record was faster.
-        if created and not transaction.get_connection(using).in_atomic_block:
-            sender._base_manager.using(using).filter(pk=instance.pk).delete()
+    except Exception:
+        # Another record was faster, or upload_to failed. Outside a transaction the record is written already.
+        if not transaction.get_connection(using).in_atomic_block:
+            _undo(sender._base_manager.using(using).filter(pk=instance.pk), created, before)
         raise
     promote_after_commit(claims, using)
+
+
+def _undo(record: models.QuerySet[Any], created: bool, before: dict[str, Any] | None) -> None:
+    if created:
+        record.delete()
+    elif before is not None:
+        record.update(**before)
 
 
 def _connect_saves(sender: type[models.Model], **kwargs: Any) -> None:

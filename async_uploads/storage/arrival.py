@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.utils.translation import gettext as _
 
 from async_uploads.exceptions import FileTooLarge, TypeNotAllowed
 from async_uploads.inspection import HEAD_SIZE, check_size, check_type, detect_type, measure_image
-from async_uploads.signals import upload_completed
+from async_uploads.signals import asend_logged, upload_completed
 from async_uploads.storage.base import AsyncUploadStorage
 from async_uploads.temp_files import AsyncTempFile, State
+
+READ_SIZE = 256 * 1024
+MOST_READ = 32 * 1024 * 1024
+"""Bytes. Of most formats Pillow reads the header; of WebP and AVIF it keeps the whole file in memory."""
+
+# Threads of their own: many images at once cost no more memory than two, and keep no upload waiting for a thread.
+_measurers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="async-uploads-measure")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +54,16 @@ async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
 
 async def ameasure(storage: AsyncUploadStorage, name: str, size: int) -> tuple[int, int]:
     """Width and height of a stored image, in a thread; raises TypeNotAllowed."""
-    return await sync_to_async(measure, thread_sensitive=False)(storage, name, size)
+    return await sync_to_async(measure, thread_sensitive=False, executor=_measurers)(storage, name, size)
 
 
 def measure(storage: AsyncUploadStorage, name: str, size: int) -> tuple[int, int]:
     """Width and height of a stored image; raises TypeNotAllowed. Blocking."""
-    return measure_image(io.BufferedReader(StoredReader(storage, name, size), HEAD_SIZE))
+    return measure_image(io.BufferedReader(StoredReader(storage, name, size), READ_SIZE))
 
 
 class StoredReader(io.RawIOBase):
-    """A stored file as a blocking seekable one that reads no more than it is asked for."""
+    """A stored file as a blocking seekable one that reads no more than it is asked for, and ``MOST_READ`` at most."""
 
     def __init__(self, storage: AsyncUploadStorage, name: str, size: int) -> None:
         super().__init__()
@@ -62,6 +71,7 @@ class StoredReader(io.RawIOBase):
         self._name = name
         self._size = size
         self._position = 0
+        self._read = 0
 
     def readable(self) -> bool:
         return True
@@ -81,6 +91,9 @@ class StoredReader(io.RawIOBase):
         end = min(self._position + len(buffer), self._size)
         if end <= self._position:
             return 0
+        self._read += end - self._position
+        if self._read > MOST_READ:
+            raise TypeNotAllowed(_("The image is too large to be measured."))
         content = self._storage.read_range(self._name, self._position, end)
         buffer[: len(content)] = content
         self._position += len(content)
@@ -101,4 +114,4 @@ async def aaccept(temp_file: AsyncTempFile) -> None:
         await field.storage.adelete(temp_file.key)
         raise
     await temp_file.amove(State.UPLOADED, received=arrival.size, error_code="", error="", **asdict(arrival))
-    await upload_completed.asend(sender=field.model, temp_file=temp_file)
+    await asend_logged(upload_completed, field.model, temp_file=temp_file)

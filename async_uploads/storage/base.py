@@ -47,10 +47,14 @@ class GenerateUploadUrlResponse(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFile:
-    """What the storage holds under a name. ``size`` in bytes; ``content_type`` as the storage has it, unchecked."""
+    """What the storage holds under a name.
+
+    ``size`` in bytes; ``content_type`` as the storage has it, unchecked; ``modified`` in seconds since the epoch.
+    """
 
     size: int
     etag: str
+    modified: int | None = None
     content_type: str = ""
 
 

@@ -47,7 +47,8 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
 
     def stat(self, name: str) -> StoredFile:
         found = os.stat(self.path(name))
-        return StoredFile(size=found.st_size, etag=f"{found.st_size:x}-{found.st_mtime_ns:x}")
+        etag = f"{found.st_size:x}-{found.st_mtime_ns:x}"
+        return StoredFile(size=found.st_size, etag=etag, modified=int(found.st_mtime))
 
     def read_range(self, name: str, start: int, end: int) -> bytes:
         with open(self.path(name), "rb") as file:
@@ -98,16 +99,14 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         return path.parent.glob(f"{escape(path.name)}.*{PART_SUFFIX}")
 
     def _make_directory(self, directory: Path) -> None:
+        missing = [each for each in (directory, *directory.parents) if not each.exists()]
         try:
             with storage_errors():
                 directory.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:  # a file is there: not to be taken for a file's name that is taken
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory)) from error
         if self.directory_permissions_mode is not None:
-            inside = Path(self.location)
-            for made in [directory, *directory.parents]:
-                if made == inside or inside not in made.parents:
-                    break
+            for made in missing:
                 made.chmod(self.directory_permissions_mode)
 
     def _copy_bytes(self, source: Path, target: Path) -> None:

@@ -23,7 +23,8 @@ class MemoryAsyncUploadStorage(ServedByDjango, InMemoryStorage):
 
     def stat(self, name: str) -> StoredFile:
         content = self._content(name)
-        return StoredFile(size=len(content), etag=sha256(content).hexdigest())
+        modified = int(self.get_modified_time(name).timestamp())
+        return StoredFile(size=len(content), etag=sha256(content).hexdigest(), modified=modified)
 
     def read_range(self, name: str, start: int, end: int) -> bytes:
         return self._content(name)[start : max(end, start)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -38,13 +39,15 @@ async def abegin(
     field: Any,
     *,
     user: Any,
-    owner: Owner,
+    aowner: Callable[[], Awaitable[Owner]],
     filename: object,
     instance_id: str | None,
     content_type: str,
     size: int | None,
 ) -> tuple[AsyncTempFile, GenerateUploadUrlResponse]:
     """Prepare an upload of ``size`` bytes (None: not known) for ``field``.
+
+    ``aowner`` tells who is asking; it may begin a session, so it is called when nothing can be refused any more.
 
     Raises PermissionDenied, UploadNotFound, InvalidParameters, FileTooLarge, TypeNotAllowed, TooManyUploads.
     """
@@ -61,7 +64,7 @@ async def abegin(
         name=name,
         model=field.model._meta.label_lower,
         field_name=field.name,
-        owner=owner.identity,
+        owner=(await aowner()).identity,
         total=size,
         expires_at=expiry(expire),
     )

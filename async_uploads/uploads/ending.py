@@ -26,6 +26,8 @@ async def afind_upload(key: object, owner: Owner) -> AsyncTempFile:
     temp_file = await AsyncTempFile.objects.filter(key=key).afirst()
     if temp_file is None or temp_file.key != key or not owner.owns(temp_file.owner):
         raise UploadNotFound()
+    if not temp_file.has_field:
+        raise UploadNotFound()
     return temp_file
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.utils.translation import gettext as _
 
 from async_uploads.conf import upload_settings
@@ -61,7 +62,7 @@ async def areceive(
         if incoming is not None:
             await incoming.abort()
         if committed:
-            await temp_file.field.storage.adelete(temp_file.key)
+            await _adelete_unaccepted(temp_file)
         await _aput_back(temp_file, error)
         if temp_file.state in (State.CANCELLED, State.EXPIRED):
             raise UploadExpired() from error
@@ -115,6 +116,13 @@ async def _awrite(
         if progress is not None:
             await progress.aclose()
     temp_file.received = received
+
+
+async def _adelete_unaccepted(temp_file: AsyncTempFile) -> None:
+    """The row may be ``uploaded`` already, with its bytes promised, whatever went wrong after that."""
+    await sync_to_async(temp_file.reload)()
+    if not temp_file.is_readable:
+        await temp_file.field.storage.adelete(temp_file.key)
 
 
 async def _aput_back(temp_file: AsyncTempFile, error: BaseException) -> None:

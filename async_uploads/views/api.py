@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -52,7 +53,7 @@ class GenerateUploadUrlView(UploadView):
         temp_file, how = await abegin(
             field,
             user=await auser_of_request(request),
-            owner=await aowner_of_request(request, create=True),
+            aowner=partial(aowner_of_request, request, create=True),
             filename=filename,
             instance_id=instance_id or None,
             content_type=content_type,

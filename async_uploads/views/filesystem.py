@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import mimetypes
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,6 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from async_uploads.conf import upload_settings
 from async_uploads.exceptions import PermissionDenied, UploadExpired, UploadNotFound
+from async_uploads.inspection import served_type
 from async_uploads.registry import AsyncFieldRegistry
 from async_uploads.signing import DownloadToken, UploadToken, unsign_download, unsign_upload
 from async_uploads.storage.base import AsyncUploadStorage, StoredFile
@@ -125,7 +125,7 @@ def _file_response(
     request: HttpRequest, storage: AsyncUploadStorage, token: DownloadToken, stored: StoredFile
 ) -> HttpResponseBase:
     etag = f'"{stored.etag}"'
-    modified = _modified(storage, token.key)
+    modified = stored.modified
     unchanged = get_conditional_response(request, etag=etag, last_modified=modified)
     if unchanged is not None:
         _set_headers(unchanged, token, etag, modified)
@@ -173,20 +173,12 @@ def _set_headers(response: HttpResponseBase, token: DownloadToken, etag: str, mo
     if modified is not None:
         response["Last-Modified"] = http_date(modified)
     response["Cache-Control"] = "private, max-age=0, must-revalidate"
-    response["Content-Type"] = mimetypes.guess_type(token.filename)[0] or "application/octet-stream"
+    response["Content-Type"] = served_type(token.filename)
     response["X-Content-Type-Options"] = "nosniff"
     # Without the newline that a name may end in: Django would take it for one that can be quoted as it is.
     disposition = content_disposition_header(not token.inline, token.filename.rstrip("\r\n"))
     if disposition:
         response["Content-Disposition"] = disposition
-
-
-def _modified(storage: Any, name: str) -> int | None:
-    """Seconds since the epoch; None where the storage does not know."""
-    try:
-        return int(storage.get_modified_time(name).timestamp())
-    except (NotImplementedError, OSError):
-        return None
 
 
 def _wanted_range(request: HttpRequest, size: int, etag: str, modified: int | None) -> ByteRange | None:
