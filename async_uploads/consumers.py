@@ -115,7 +115,7 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
 
     async def _find(self, key: str) -> AsyncTempFile | None:
         temp_file = await sync_to_async(_find_row)(key)
-        if temp_file is None or temp_file.key != key or not self.owner.owns(temp_file.owner):
+        if temp_file is None or not self.owner.owns(temp_file.owner):
             return None
         return temp_file
 
@@ -123,7 +123,7 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
 def _find_row(key: str) -> AsyncTempFile | None:
     close_old_connections()
     try:
-        return AsyncTempFile.objects.filter(key=key).first()
+        return AsyncTempFile.with_key(key)
     finally:
         close_old_connections()
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.exceptions import UploadError, UploadKeyError
-from async_uploads.input import AsyncFileInputData, invalid_input
+from async_uploads.input import AsyncFileInputData, invalid_input, name_of
 from async_uploads.owners import current_owner
 from async_uploads.registry import AsyncFieldRegistry
 from async_uploads.storage.base import AsyncUploadStorage
@@ -147,14 +147,14 @@ class AsyncFileField(forms.FileField):
             return initial
         if data is False:
             return ""
-        return initial if data.key == _name_of(initial) else data
+        return initial if data.key == name_of(initial) else data
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         if self.disabled or data is None:
             return False
         if isinstance(data, AsyncFileInputData):
-            return data.key != _name_of(initial)
-        return bool(_name_of(initial)) if data is False else True
+            return data.key != name_of(initial)
+        return bool(name_of(initial)) if data is False else True
 
     def clean(self, data: Any, initial: Any = None) -> Any:
         if isinstance(data, ValidationError):
@@ -163,7 +163,7 @@ class AsyncFileField(forms.FileField):
             raise ValidationError(self.error_messages["required"], code="required")
         if data is initial and initial:  # the field is disabled
             return initial
-        if isinstance(data, AsyncFileInputData) and data.key == _name_of(initial):
+        if isinstance(data, AsyncFileInputData) and data.key == name_of(initial):
             return initial
         return super().clean(data, initial)
 
@@ -235,11 +235,6 @@ def _complete(temp_file: AsyncTempFile) -> None:
         async_to_sync(acomplete)(temp_file)
     except UploadError as error:
         raise ValidationError(error.detail, code=error.code) from error
-
-
-def _name_of(value: Any) -> str:
-    """The name that a field holds, whether it is a FieldFile, a string or nothing."""
-    return str(getattr(value, "name", value) or "")
 
 
 def _url_of(value: Any) -> str | None:

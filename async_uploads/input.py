@@ -57,6 +57,11 @@ class AsyncFileInputData:
         return json.dumps({name: entry for name, entry in value.items() if entry is not None})
 
 
+def name_of(value: Any) -> str:
+    """The name that a value stands for, whether it is a FieldFile, a string or nothing."""
+    return str(getattr(value, "name", value) or "")
+
+
 def invalid_input() -> ValidationError:
     return ValidationError(
         _("This is not a valid value for a file. Please choose the file again."), code="invalid"

@@ -25,7 +25,7 @@ from async_uploads.exceptions import FileTooLarge, TypeNotAllowed, UploadAlready
 from async_uploads.signals import asend_logged, file_promoted, promotion_failed
 from async_uploads.storage.arrival import aaccept
 from async_uploads.storage.base import AsyncUploadStorage, FileChanged
-from async_uploads.temp_files import FILE_CHANGED, PROMOTION_FAILED, AsyncTempFile, State, expiry
+from async_uploads.temp_files import FILE_CHANGED, NOT_TAKEN, PROMOTION_FAILED, AsyncTempFile, State, expiry
 
 logger = logging.getLogger("async_uploads")
 
@@ -37,8 +37,6 @@ LONG_COPY = 0.1
 
 RETRY_DELAY = 30.0
 MAX_NAMES = 20
-
-NOT_TAKEN = Q(record_pk="")
 
 
 @dataclass(kw_only=True)
@@ -126,8 +124,8 @@ def promote_inline(key: str) -> None:
 
 async def apromote_key(key: str) -> bool:
     """Promote the upload with this key; True where its record has the final file now. Harmless at any time."""
-    temp_file = await AsyncTempFile.objects.filter(key=key).exclude(record_pk="").afirst()
-    return temp_file is not None and await apromote(Claim(temp_file=temp_file))
+    temp_file = await AsyncTempFile.awith_key(key)
+    return temp_file is not None and temp_file.record_pk != "" and await apromote(Claim(temp_file=temp_file))
 
 
 async def promote_temp_files(instances: Iterable[models.Model]) -> None:
@@ -151,8 +149,8 @@ def _claim_all(instances: Iterable[models.Model]) -> tuple[list[Claim], UploadAl
             name = str(getattr(instance, field.attname) or "")
             if not field.storage.is_temporary_path(name):
                 continue
-            temp_file = AsyncTempFile.objects.for_field(field).filter(key=name).first()
-            if temp_file is None or temp_file.key != name:
+            temp_file = AsyncTempFile.with_key(name)
+            if temp_file is None or not temp_file.belongs_to(field):
                 continue
             try:
                 claims.append(claim(temp_file, field, instance, using))

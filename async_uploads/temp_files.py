@@ -55,15 +55,16 @@ MOVES: dict[State, set[State]] = {
 }
 
 
+NOT_TAKEN = models.Q(record_pk="")
+"""No record has the upload yet."""
+
+
 class Owning(Protocol):
     @property
     def identities(self) -> list[str]: ...
 
 
 class AsyncTempFileQuerySet(models.QuerySet["AsyncTempFile"]):
-    def for_field(self, field: models.Field[Any, Any]) -> AsyncTempFileQuerySet:
-        return self.filter(model=field.model._meta.label_lower, field_name=field.name)
-
     def owned_by(self, owner: Owning) -> AsyncTempFileQuerySet:
         """The uploads that this ``Owner`` asked for; none for a visitor without user and session."""
         return self.filter(owner__in=owner.identities)
@@ -174,6 +175,17 @@ class AsyncTempFile(models.Model):
             "seq": self.seq,
             "at": iso(at or self.updated_at),
         }
+
+    @classmethod
+    def with_key(cls, key: str) -> AsyncTempFile | None:
+        """The row of exactly this key: compared in Python too, for a database may not look at upper and lower case."""
+        found = cls.objects.filter(key=key).first()
+        return found if found is not None and found.key == key else None
+
+    @classmethod
+    async def awith_key(cls, key: str) -> AsyncTempFile | None:
+        """Async form of ``with_key``."""
+        return await sync_to_async(cls.with_key)(key)
 
     def move(self, to: State, *, where: models.Q | None = None, **changes: Any) -> None:
         """Go to the state ``to``: one conditional UPDATE from the state that this instance is in.

@@ -9,17 +9,12 @@ from django.db import models
 from django.db.models.fields.files import FieldFile, FileDescriptor, ImageFieldFile
 
 from async_uploads.events import download_url
-from async_uploads.input import AsyncFileInputData
+from async_uploads.input import AsyncFileInputData, name_of
 from async_uploads.promotion import record_pk_of
 from async_uploads.storage.base import AsyncFile, AsyncUploadStorage
 
 # Kept in the instance's __dict__ from assignment to save: image fields that were given another file, to be measured.
 UNMEASURED = "_async_uploads_unmeasured"
-
-
-def name_of(value: Any) -> str:
-    """The name that a value stands for, whether it is a FieldFile, a string or nothing."""
-    return str(getattr(value, "name", value) or "")
 
 
 def set_dimensions(field: Any, instance: models.Model, width: int | None, height: int | None) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.db.models import Q
-
 from async_uploads.events import apublish
 from async_uploads.exceptions import (
     UploadExpired,
@@ -14,19 +12,15 @@ from async_uploads.exceptions import (
 )
 from async_uploads.owners import Owner
 from async_uploads.storage.arrival import aaccept
-from async_uploads.temp_files import AsyncTempFile, State, is_storable
-
-NOT_TAKEN = Q(record_pk="")
+from async_uploads.temp_files import NOT_TAKEN, AsyncTempFile, State, is_storable
 
 
 async def afind_upload(key: object, owner: Owner) -> AsyncTempFile:
     """The visitor's upload with exactly this key; raises UploadNotFound, also for what belongs to someone else."""
     if not isinstance(key, str) or not is_storable(key):
         raise UploadNotFound()
-    temp_file = await AsyncTempFile.objects.filter(key=key).afirst()
-    if temp_file is None or temp_file.key != key or not owner.owns(temp_file.owner):
-        raise UploadNotFound()
-    if not temp_file.has_field:
+    temp_file = await AsyncTempFile.awith_key(key)
+    if temp_file is None or not owner.owns(temp_file.owner) or not temp_file.has_field:
         raise UploadNotFound()
     return temp_file
 

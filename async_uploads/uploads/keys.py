@@ -16,9 +16,8 @@ def check_key(field: Any, key: str, *, owner: Owner | None, record_pk: str = "")
 
     Raises UploadKeyError, a ValidationError. Sync: one query.
     """
-    temp_file = AsyncTempFile.objects.filter(key=key).first()
-    # Compared once more in Python: a database may think that two keys are equal which differ in case.
-    if temp_file is None or temp_file.key != key or not temp_file.belongs_to(field):
+    temp_file = AsyncTempFile.with_key(key)
+    if temp_file is None or not temp_file.belongs_to(field):
         raise _unknown()
     if _is_taken_by(temp_file, record_pk):
         return temp_file

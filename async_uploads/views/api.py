@@ -142,12 +142,7 @@ async def _upload_named_in(given: Parameters, request: HttpRequest) -> AsyncTemp
 
 async def readable_temp_file(field: Any, key: str) -> AsyncTempFile:
     """The row of a temporary file that may be read; raises UploadNotFound for bytes that were not checked."""
-    temp_file = await AsyncTempFile.objects.filter(key=key).afirst()
-    if (
-        temp_file is None
-        or temp_file.key != key
-        or not temp_file.belongs_to(field)
-        or not temp_file.is_readable
-    ):
+    temp_file = await AsyncTempFile.awith_key(key)
+    if temp_file is None or not temp_file.belongs_to(field) or not temp_file.is_readable:
         raise UploadNotFound("The file is not ready.")
     return temp_file

@@ -113,7 +113,7 @@ def _token_of(request: HttpRequest) -> str:
 
 async def _upload_for(token: UploadToken, registry: AsyncFieldRegistry) -> AsyncTempFile:
     field = registry.fields_by_id.get(token.field_id)
-    temp_file = await AsyncTempFile.objects.filter(key=token.key).afirst()
+    temp_file = await AsyncTempFile.awith_key(token.key)
     if temp_file is None:
         raise UploadExpired()  # swept: the token proves that it was there
     if field is None or not temp_file.belongs_to(field) or not field.storage.receives_uploads:
