@@ -13,6 +13,7 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.http import HttpResponse
 from django.urls import Resolver404, get_resolver, set_script_prefix
 
+from async_uploads.storage.clients import aclose_clients
 from async_uploads.streaming import RequestStream, release_request_thread, wants_stream
 
 Message = dict[str, Any]
@@ -26,6 +27,12 @@ class StreamingASGIHandler(ASGIHandler):
     """
 
     streams_request_bodies = True
+
+    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
     async def handle(self, scope: Message, receive: Any, send: Any) -> None:
         if not self.is_streaming_route(scope):
@@ -60,6 +67,14 @@ class StreamingASGIHandler(ASGIHandler):
             return wants_stream(get_resolver().resolve(path).func)
         except Resolver404:
             return False
+
+
+async def _live(receive: Any, send: Any) -> None:
+    """The lifespan protocol (ASGI 3.0): nothing to start; at the end the clients of cloud storages are closed."""
+    while (await receive())["type"] != "lifespan.shutdown":
+        await send({"type": "lifespan.startup.complete"})
+    await aclose_clients()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 class _AnswerBeforeEnd:

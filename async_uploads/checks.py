@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from channels import DEFAULT_CHANNEL_LAYER
@@ -16,7 +17,7 @@ from django.utils.module_loading import import_string
 
 from async_uploads.conf import SETTINGS_NAME, UploadSettings, configured
 from async_uploads.registry import all_registries
-from async_uploads.storage.base import TEMPORARY_PREFIX, TOKEN_BYTES
+from async_uploads.storage.naming import TEMPORARY_PREFIX, TOKEN_BYTES
 
 SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 OWNER_MIDDLEWARE = "async_uploads.middleware.UploadOwnerMiddleware"
@@ -98,13 +99,14 @@ def check_asgi(**kwargs: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_middleware(**kwargs: Any) -> Iterator[checks.CheckMessage]:
-    if SESSION_MIDDLEWARE not in settings.MIDDLEWARE:
+    present = list(_middleware_classes())
+    if not _has_any(present, SESSION_MIDDLEWARE):
         yield checks.Warning(
             "There is no session middleware: an anonymous visitor's upload is protected by its key alone.",
             hint=f"Add {SESSION_MIDDLEWARE!r} to MIDDLEWARE.",
             id="async_uploads.W004",
         )
-    if OWNER_MIDDLEWARE not in settings.MIDDLEWARE:
+    if not _has_any(present, OWNER_MIDDLEWARE):
         yield checks.Warning(
             "Forms do not know who is asking: a person could save an upload of somebody else's whose key they know.",
             hint=f"Add {OWNER_MIDDLEWARE!r} to MIDDLEWARE, behind the session and authentication middleware.",
@@ -122,6 +124,20 @@ def check_max_length(**kwargs: Any) -> Iterator[checks.CheckMessage]:
                     obj=field,
                     id="async_uploads.E002",
                 )
+
+
+def _middleware_classes() -> Iterator[type]:
+    """Those in MIDDLEWARE that are classes; what can't be imported is told by Django when it starts to serve."""
+    for path in settings.MIDDLEWARE:
+        with suppress(ImportError):
+            middleware = import_string(path)
+            if isinstance(middleware, type):
+                yield middleware
+
+
+def _has_any(classes: list[type], path: str) -> bool:
+    """Is the class at ``path`` among them, or one that a project has derived from it?"""
+    return any(issubclass(each, import_string(path)) for each in classes)
 
 
 def _django_handler_in(application: Any) -> ASGIHandler | None:

@@ -72,6 +72,7 @@ class UploadSettings:
     RESOLVE_PERM_NAME = Setting[str | None](None)
     INLINE_TYPES = Setting[tuple[str, ...] | list[str]](DEFAULT_INLINE_TYPES)
     SENDFILE = Setting[Sendfile | None](None)
+    THROTTLE = Setting[str | None](None)
 
     @classmethod
     def names(cls) -> list[str]:
@@ -79,3 +80,10 @@ class UploadSettings:
 
 
 upload_settings = UploadSettings()
+
+
+def download_url_expiry(own: int | None) -> int:
+    """Seconds: DOWNLOAD_URL_EXPIRY where the project has set it, else a storage's ``own`` setting, else the default."""
+    if own is None or "DOWNLOAD_URL_EXPIRY" in configured():
+        return upload_settings.DOWNLOAD_URL_EXPIRY
+    return int(own)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
+from async_uploads.exceptions import StorageUnavailable
 from async_uploads.temp_files import AsyncTempFile, State
 
 logger = logging.getLogger("async_uploads")
@@ -27,15 +28,20 @@ def group_of(key: str) -> str:
     return f"async_uploads.{sha256(key.encode()).hexdigest()[:40]}"
 
 
-def download_url(field: Any, record_pk: str, name: str) -> str:
-    """The permission-checking download view's URL for a record's file, with a hash of the name against stale caches."""
-    registry = field.async_field_registry
+def download_query(field: Any, record_pk: str, name: str) -> str:
+    """What a download view is asked for a record's file, with a hash of the name against stale caches."""
     query = {
-        "field_id": registry.generate_id(field),
+        "field_id": field.async_field_registry.generate_id(field),
         "instance_id": record_pk,
         "v": shake_256(name.encode()).hexdigest(4),
     }
-    return f"{reverse('async_uploads:download-file', current_app=registry.name)}?{urlencode(query)}"
+    return urlencode(query)
+
+
+def download_url(field: Any, record_pk: str, name: str) -> str:
+    """The permission-checking download view's URL for a record's file."""
+    view = reverse("async_uploads:download-file", current_app=field.async_field_registry.name)
+    return f"{view}?{download_query(field, record_pk, name)}"
 
 
 async def aurl_of(temp_file: AsyncTempFile) -> str | None:
@@ -46,7 +52,12 @@ async def aurl_of(temp_file: AsyncTempFile) -> str | None:
     if not temp_file.is_readable:
         return None
     field_id = field.async_field_registry.generate_id(field)
-    url: str = await field.storage.agenerate_download_url(temp_file.key, field_id, filename=temp_file.name)
+    try:
+        url: str = await field.storage.agenerate_download_url(
+            temp_file.key, field_id, filename=temp_file.name
+        )
+    except StorageUnavailable:  # to sign a URL can take a key that the cloud has to be asked for
+        return None
     return url
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
@@ -19,6 +20,11 @@ class UploadError(Exception):
     def __init__(self, detail: str | None = None) -> None:
         self.detail = str(detail if detail is not None else self.default_detail)
         super().__init__(self.detail)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer's head tells beside its status."""
+        return {}
 
     def as_json(self) -> dict[str, object]:
         return {"code": self.code, "detail": self.detail}
@@ -107,6 +113,35 @@ class TooManyUploads(UploadError):
     code = "too_many_uploads"
     status = 429
     default_detail = _("You have too many unfinished uploads. Please finish or cancel some.")
+
+
+class Throttled(TooManyUploads):
+    """The project's own throttle says no. ``retry_after`` in seconds, for the header of that name; None: not told."""
+
+    default_detail = _("You have asked too often. Please wait a little.")
+
+    def __init__(self, detail: str | None = None, *, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.retry_after is None else {"Retry-After": str(max(ceil(self.retry_after), 0))}
+
+
+class StorageUnavailable(UploadError):
+    """The storage does not answer, or does not let us in. ``reason`` says why, for the log; it holds no secrets."""
+
+    code = "storage_unavailable"
+    status = 503
+    default_detail = _("The file storage cannot be reached at the moment. Please try again later.")
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class StorageFull(UploadError):

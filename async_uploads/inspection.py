@@ -14,9 +14,11 @@ from typing import BinaryIO
 
 import puremagic
 import puremagic.main
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from PIL import Image, UnidentifiedImageError
 
+from async_uploads.conf import upload_settings
 from async_uploads.exceptions import FileTooLarge, InvalidParameters, TypeNotAllowed
 
 HEAD_SIZE = 8192
@@ -178,6 +180,17 @@ def declared_type(name: str) -> str | None:
 def served_type(name: str) -> str:
     """The Content-Type that a file of this name is served with."""
     return declared_type(name) or UNKNOWN_TYPE
+
+
+def may_be_inline(name: str) -> bool:
+    """May a browser show a file of this name, in place of saving it?"""
+    return served_type(name) in upload_settings.INLINE_TYPES
+
+
+def disposition(filename: str, *, inline: bool) -> str:
+    """The Content-Disposition header's value for a file offered under this name; RFC 6266."""
+    # Without the newline that a name may end in: Django would take it for one that can be quoted as it is.
+    return content_disposition_header(not inline, filename.rstrip("\r\n")) or "inline"
 
 
 def measure_image(file: BinaryIO) -> tuple[int, int]:

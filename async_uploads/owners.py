@@ -14,6 +14,9 @@ from django.utils.crypto import get_random_string
 
 SESSION_KEY = "_async_uploads_owner"
 
+USER_PREFIX = "user:"
+SESSION_PREFIX = "session:"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
@@ -25,6 +28,11 @@ class Owner:
 
     user: str = ""
     session: str = ""
+
+    @classmethod
+    def of_user(cls, user: Any) -> Owner:
+        """The owner that a user is; nobody for an anonymous one."""
+        return cls(user=_user_identity(user))
 
     @property
     def identity(self) -> str:
@@ -53,10 +61,13 @@ def serving(request: HttpRequest) -> Iterator[None]:
         _current_request.set(outer)
 
 
-def current_owner() -> Owner | None:
-    """The owner behind the request that is being served, None outside one. Sync: may load user and session."""
+def current_owner(*, create: bool = False) -> Owner | None:
+    """The owner behind the request that is being served, None outside one. Sync: may load user and session.
+
+    With ``create``, a visitor without a session gets one.
+    """
     request = _current_request.get()
-    return None if request is None else owner_of_request(request)
+    return None if request is None else _owner_in_thread(request, create)
 
 
 def owner_of_request(request: HttpRequest) -> Owner:
@@ -95,8 +106,8 @@ def _owner_of_scope(scope: Mapping[str, Any]) -> Owner:
 
 
 def _user_identity(user: Any) -> str:
-    return f"user:{user.pk}" if user is not None and user.is_authenticated else ""
+    return f"{USER_PREFIX}{user.pk}" if user is not None and user.is_authenticated else ""
 
 
 def _session_identity(token: str | None) -> str:
-    return f"session:{token}" if token else ""
+    return f"{SESSION_PREFIX}{token}" if token else ""

@@ -8,9 +8,9 @@ from inspect import isawaitable
 from typing import Any, Literal, TypeAlias
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
-from django.conf import settings
-from django.contrib.auth import get_permission_codename
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth import get_backends, get_permission_codename
+from django.contrib.auth.models import AnonymousUser, PermissionsMixin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
@@ -22,7 +22,18 @@ PermissionCheck: TypeAlias = Callable[[Any, Any], bool | Awaitable[bool]]
 Permission: TypeAlias = str | PermissionCheck | None
 
 CODENAME_OF_ACTION = {"create": "add", "update": "change", "detail": "view"}
-DJANGO_BACKENDS = "django.contrib.auth.backends."
+
+DJANGO_BACKENDS = "django.contrib.auth.backends"
+# Ways to answer a question about a permission, each with its async form; the first ones call the later ones.
+ANSWERS = (
+    ("has_perm", "ahas_perm"),
+    ("get_all_permissions", "aget_all_permissions"),
+    ("get_user_permissions", "aget_user_permissions"),
+    ("get_group_permissions", "aget_group_permissions"),
+    ("_get_permissions", "_aget_permissions"),
+)
+# What both forms of ModelBackend call, made to return a query; what a project puts in its place may run one.
+QUERIES = ("_get_user_permissions", "_get_group_permissions")
 
 
 def resolve_perm_name(entity: type[Model], action: str, is_global: bool) -> str:
@@ -40,12 +51,14 @@ def resolve_perm_name(entity: type[Model], action: str, is_global: bool) -> str:
 
 
 async def aallows(permission: Permission, user: Any, record: Model | None) -> bool:
-    """May ``user`` do what ``permission`` guards, on ``record`` where there is one?"""
+    """May ``user`` do what ``permission`` guards, on ``record`` where there is one?
+
+    Raises what a callable raises; Django's PermissionDenied among it, which the views answer with 403.
+    """
     if permission is None:
         return True
     if isinstance(permission, str):
-        obj = None if only_model_permissions() else record
-        return bool(await user.ahas_perm(permission, obj))
+        return await ahas_perm(user, permission, record)
     if iscoroutinefunction(permission):
         return bool(await permission(user, record))
     # An object that is async to call, or a lambda around one, hands on a coroutine, which would count as true.
@@ -53,13 +66,81 @@ async def aallows(permission: Permission, user: Any, record: Model | None) -> bo
     return bool(await answer if isawaitable(answer) else answer)
 
 
-def only_model_permissions() -> bool:
-    """Do all backends answer "no" to any question about an object, as Django's own do?"""
-    return all(path.startswith(DJANGO_BACKENDS) for path in settings.AUTHENTICATION_BACKENDS)
+async def ahas_perm(user: Any, name: str, record: Model | None) -> bool:
+    """What ``user.has_perm(name, record)`` answers; on the event loop, as far as the backends can.
+
+    Django's own ``ahas_perm`` passes over backends that have only the sync form, as those of guardian and rules, and
+    over a sync form that a subclass has overridden. Where no backend knows object permissions, Django's would
+    answer "no" for any record: the permission on the model is what is asked for then.
+    """
+    backends = get_backends()
+    obj = record if any(knows_objects(backend) for backend in backends) else None
+    if not _asks_its_backends(user):
+        return await _aasked(user, name, obj)
+    if user.is_active and user.is_superuser:
+        return True
+    for backend in backends:
+        try:
+            if await _aasked(backend, user, name, obj):
+                return True
+        except PermissionDenied:  # as in Django: this backend's "no" is the last word
+            return False
+    return False
+
+
+def knows_objects(backend: Any) -> bool:
+    """Does a backend answer for single objects, or, as Django's own and what merely inherits theirs, only for models?
+
+    One that has methods of its own, but asks only about models, says so with ``supports_object_permissions = False``.
+    """
+    said = getattr(backend, "supports_object_permissions", None)
+    if said is not None:
+        return bool(said)
+    cls = type(backend)
+    names = [name for pair in ANSWERS for name in pair if hasattr(cls, name)]
+    return any(cls.__mro__[_depth(cls, name)].__module__ != DJANGO_BACKENDS for name in names)
 
 
 async def auser_of_request(request: HttpRequest) -> Any:
-    """The request's user; without authentication middleware everybody is anonymous."""
-    if hasattr(request, "auser"):
-        return await request.auser()
-    return getattr(request, "user", None) or AnonymousUser()
+    """The request's user; without authentication middleware everybody is anonymous.
+
+    ``request.user`` and not ``auser()``, of which middleware for tokens and for impersonation knows nothing.
+    """
+    return await sync_to_async(_user_of_request)(request)
+
+
+def _user_of_request(request: HttpRequest) -> Any:
+    return getattr(request, "user", None) or AnonymousUser()  # asked for its truth, a lazy one loads itself
+
+
+def _asks_its_backends(user: Any) -> bool:
+    """Is it a user as Django makes them? A project's own class may decide by itself."""
+    return any(
+        all(getattr(user.__class__, name, None) is getattr(djangos, name) for name in ANSWERS[0])
+        for djangos in (PermissionsMixin, AnonymousUser)
+    )
+
+
+async def _aasked(asked: Any, *question: Any) -> bool:
+    """Ask a backend or a user, in the form that it has, or that it has overridden last."""
+    if _prefers_async(asked.__class__):
+        return bool(await asked.ahas_perm(*question))
+    if not hasattr(asked, "has_perm"):
+        return False
+    return bool(await sync_to_async(asked.has_perm)(*question))
+
+
+def _prefers_async(cls: type) -> bool:
+    """Is the async form as new as the sync one? It is not where a subclass has overridden only the sync form."""
+    if not hasattr(cls, "ahas_perm"):
+        return False
+    (sync_form, async_form), *inner = [(_depth(cls, one), _depth(cls, other)) for one, other in ANSWERS]
+    if sync_form != async_form:
+        return async_form < sync_form
+    inner += [(_depth(cls, name), async_form) for name in QUERIES]
+    return all(overridden >= min(twin, async_form) for overridden, twin in inner)
+
+
+def _depth(cls: type, name: str) -> int:
+    """How far up in the inheritance of ``cls`` a method is defined; past its end where it is not."""
+    return next((depth for depth, base in enumerate(cls.__mro__) if name in vars(base)), len(cls.__mro__))

@@ -111,7 +111,7 @@ class _Sweep:
 
     async def _expire(self, temp_file: AsyncTempFile) -> None:
         """Unless a record has the key: its process died between writing the record and taking the upload."""
-        record = await _arecord_with(temp_file)
+        record = await arecord_with(temp_file)
         if record is not None:
             await self._adopt(temp_file, record)
             return
@@ -130,7 +130,7 @@ class _Sweep:
         self.report.promoted += 1
 
     async def _prune(self, temp_file: AsyncTempFile) -> None:
-        if temp_file.has_field and await _arecord_with(temp_file) is not None:
+        if temp_file.has_field and await arecord_with(temp_file) is not None:
             return  # a record still refers to the bytes, however it came to
         self._told("pruned", temp_file)
         if not self.dry_run:
@@ -158,7 +158,7 @@ async def _in_batches(which: Q) -> AsyncIterator[AsyncTempFile]:
         last = batch[-1].pk
 
 
-async def _arecord_with(temp_file: AsyncTempFile) -> Any:
+async def arecord_with(temp_file: AsyncTempFile) -> Any:
     """A record that has the temporary key in its column, None where there is none."""
     field = temp_file.field
     records = field.model._base_manager.using(temp_file.record_db or None)

@@ -10,6 +10,7 @@ from django.core import checks
 from django.db import models
 
 from async_uploads import forms
+from async_uploads.fields.replacing import KEEP, ON_COMMIT, DeleteReplaced
 from async_uploads.fields.saving import CHECKED, HISTORICAL_MODELS, check_before_save
 from async_uploads.fields.values import AsyncFieldFile, AsyncFileDescriptor, AsyncImageFieldFile
 from async_uploads.permissions import Permission, resolve_perm_name
@@ -34,7 +35,8 @@ class AsyncFileMixin(models.FileField):
     ``perm_create``, ``perm_update``, ``perm_detail``: a permission name, a callable ``(user, obj) -> bool``, sync or
     async, or None for everyone. ``max_size`` in MiB, None for no limit. ``file_restrictions``: types and extensions
     (``image/*``, ``application/pdf``, ``.docx``), empty for all. ``download_params`` go to the storage's
-    ``generate_download_url``.
+    ``generate_download_url``. ``delete_replaced="on_commit"`` deletes the file of a record that is given another one or
+    is deleted, after the commit and unless another record names it; ``"keep"`` leaves it.
     """
 
     attr_class: Any = AsyncFieldFile
@@ -54,6 +56,7 @@ class AsyncFileMixin(models.FileField):
         file_restrictions: Iterable[str] = (),
         async_field_registry: AsyncFieldRegistry = default_async_field_registry,
         download_params: dict[str, Any] | None = None,
+        delete_replaced: DeleteReplaced = KEEP,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("max_length", DEFAULT_MAX_LENGTH)
@@ -63,6 +66,7 @@ class AsyncFileMixin(models.FileField):
         self.file_restrictions = tuple(file_restrictions)
         self.async_field_registry = async_field_registry
         self.download_params = dict(download_params or {})
+        self.delete_replaced = delete_replaced
 
     @property
     def perm_create(self) -> Permission:
@@ -88,6 +92,19 @@ class AsyncFileMixin(models.FileField):
         if not isinstance(given, Unset):
             return given
         return resolve_perm_name(self.model, action, is_global=action == "create")
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        found: list[checks.CheckMessage] = super().check(**kwargs)
+        if self.delete_replaced not in (KEEP, ON_COMMIT):
+            found.append(
+                checks.Error(
+                    f"delete_replaced={self.delete_replaced!r} is not known.",
+                    hint=f"Use {KEEP!r} or {ON_COMMIT!r}.",
+                    obj=self,
+                    id="async_uploads.E003",
+                )
+            )
+        return found
 
     def deconstruct(self) -> Any:
         """Only what the database knows about: other options may change without a migration."""

@@ -11,6 +11,12 @@ from django.db.models import signals
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.exceptions import TypeNotAllowed, UploadKeyError
+from async_uploads.fields.replacing import (
+    ON_COMMIT,
+    delete_after_commit,
+    left_behind_by_delete,
+    left_behind_by_save,
+)
 from async_uploads.fields.values import UNMEASURED, set_dimensions
 from async_uploads.owners import current_owner
 from async_uploads.promotion import async_fields_of, claim, promote_after_commit, record_pk_of
@@ -22,7 +28,7 @@ HISTORICAL_MODELS = "__fake__"
 
 # Kept in the instance's __dict__ from pre_save to post_save: the uploads that this save takes.
 CHECKED = "_async_uploads_checked"
-# Beside it, outside of a transaction: what the columns held before.
+# Beside it: what the columns held before, where a file may have been replaced or the save may have to be undone.
 BEFORE = "_async_uploads_before"
 
 
@@ -86,7 +92,7 @@ def _dimensions_filled(field: Any, instance: models.Model) -> bool:
 
 def _measure_stored(storage: Any, name: str) -> tuple[int, int] | tuple[None, None]:
     try:
-        return measure(storage, name, storage.stat(name).size)
+        return measure(storage, name)
     except (TypeNotAllowed, FileNotFoundError):
         return None, None
 
@@ -109,22 +115,19 @@ def _before_save(
     if raw:
         return
     checked: dict[str, AsyncTempFile] = {}
-    for field in _fields_to_save(instance, update_fields):
+    fields = list(_fields_to_save(instance, update_fields))
+    for field in fields:
         temp_file = check_before_save(field, instance, using)
         measure_before_save(field, instance, temp_file)
         if temp_file is not None:
             checked[field.name] = temp_file
     instance.__dict__[CHECKED] = checked
-    instance.__dict__[BEFORE] = _columns_before(sender, instance, using, checked)
-
-
-def _columns_before(
-    sender: type[models.Model], instance: models.Model, using: str, checked: dict[str, AsyncTempFile]
-) -> dict[str, Any] | None:
-    """What the record has now, where a save that fails after its write could not be rolled back."""
-    if not checked or instance._state.adding or transaction.get_connection(using).in_atomic_block:
-        return None
-    return sender._base_manager.using(using).filter(pk=instance.pk).values(*checked).first()
+    wanted = {field.name for field in fields if field.delete_replaced == ON_COMMIT}
+    if not transaction.get_connection(using).in_atomic_block:
+        wanted |= set(checked)  # a save that fails after its write could not be rolled back
+    if wanted and not instance._state.adding:
+        record = sender._base_manager.using(using).filter(pk=instance.pk)
+        instance.__dict__[BEFORE] = record.values(*wanted).first()
 
 
 def _after_save(
@@ -137,11 +140,25 @@ def _after_save(
     **kwargs: Any,
 ) -> None:
     checked: dict[str, AsyncTempFile] = instance.__dict__.pop(CHECKED, {})
-    before: dict[str, Any] | None = instance.__dict__.pop(BEFORE, None)
+    before: dict[str, Any] = instance.__dict__.pop(BEFORE, None) or {}
     saved = {field.name for field in _fields_to_save(instance, update_fields)}
     instance.__dict__.get(UNMEASURED, set()).difference_update(saved)
-    if raw or not checked:
+    if raw:
         return
+    if checked:
+        _take_uploads(sender, instance, checked, before, created=created, using=using)
+    delete_after_commit(left_behind_by_save(instance, before), using)
+
+
+def _take_uploads(
+    sender: type[models.Model],
+    instance: models.Model,
+    checked: dict[str, AsyncTempFile],
+    before: dict[str, Any],
+    *,
+    created: bool,
+    using: str,
+) -> None:
     try:
         with transaction.atomic(using=router.db_for_write(AsyncTempFile), savepoint=False):
             claims = [
@@ -151,16 +168,21 @@ def _after_save(
     except Exception:
         # Another record was faster, or upload_to failed. Outside a transaction the record is written already.
         if not transaction.get_connection(using).in_atomic_block:
-            _undo(sender._base_manager.using(using).filter(pk=instance.pk), created, before)
+            columns = {name: before[name] for name in checked if name in before}
+            _undo(sender._base_manager.using(using).filter(pk=instance.pk), created, columns)
         raise
     promote_after_commit(claims, using)
 
 
-def _undo(record: models.QuerySet[Any], created: bool, before: dict[str, Any] | None) -> None:
+def _undo(record: models.QuerySet[Any], created: bool, before: dict[str, Any]) -> None:
     if created:
         record.delete()
-    elif before is not None:
+    elif before:
         record.update(**before)
+
+
+def _before_delete(sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any) -> None:
+    delete_after_commit(left_behind_by_delete(sender, instance.pk, using), using)
 
 
 def _connect_saves(sender: type[models.Model], **kwargs: Any) -> None:
@@ -169,6 +191,9 @@ def _connect_saves(sender: type[models.Model], **kwargs: Any) -> None:
         return
     signals.pre_save.connect(_before_save, sender=sender, dispatch_uid="async_uploads")
     signals.post_save.connect(_after_save, sender=sender, dispatch_uid="async_uploads")
+    if any(field.delete_replaced == ON_COMMIT for field in async_fields_of(sender)):
+        # A delete is a transaction, so nothing is deleted before it is done. After it the columns could not be read.
+        signals.pre_delete.connect(_before_delete, sender=sender, dispatch_uid="async_uploads")
 
 
 signals.class_prepared.connect(_connect_saves, dispatch_uid="async_uploads")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.utils.translation import gettext as _
 
-from async_uploads.exceptions import FileTooLarge, TypeNotAllowed
+from async_uploads.exceptions import FileTooLarge, TypeNotAllowed, UploadIncomplete
 from async_uploads.inspection import HEAD_SIZE, check_size, check_type, detect_type, measure_image
 from async_uploads.signals import asend_logged, upload_completed
-from async_uploads.storage.base import AsyncUploadStorage
+from async_uploads.storage.base import AsyncUploadStorage, FileChanged, StoredFile
 from async_uploads.temp_files import AsyncTempFile, State
+
+logger = logging.getLogger("async_uploads")
 
 READ_SIZE = 256 * 1024
 MOST_READ = 32 * 1024 * 1024
@@ -38,38 +41,46 @@ class Arrival:
 async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
     """Ask the storage what lies under ``key`` and hold it against the rules of ``field``.
 
-    Raises FileNotFoundError, FileTooLarge or TypeNotAllowed. Reads the first bytes, and of images what Pillow asks for.
+    Reads the first bytes, and of images what Pillow asks for beyond them. Raises FileNotFoundError, FileTooLarge,
+    TypeNotAllowed, StorageUnavailable, and FileChanged where the bytes are replaced meanwhile.
     """
     storage: AsyncUploadStorage = field.storage
     stored = await storage.astat(key)
     check_size(stored.size, field.max_size_bytes)
-    head = await storage.aread_range(key, 0, HEAD_SIZE) if stored.size else b""
+    head = b""
+    if stored.size:
+        head = await storage.aread_range(key, 0, HEAD_SIZE, if_match=stored.etag)
     content_type = detect_type(head, name)
     check_type(name, content_type, field.file_restrictions)
     width, height = None, None
     if field.measures_images:
-        width, height = await ameasure(storage, key, stored.size)
+        reader = StoredReader(storage, key, stored, head)
+        width, height = await sync_to_async(_measure, thread_sensitive=False, executor=_measurers)(reader)
     return Arrival(size=stored.size, content_type=content_type, etag=stored.etag, width=width, height=height)
 
 
-async def ameasure(storage: AsyncUploadStorage, name: str, size: int) -> tuple[int, int]:
-    """Width and height of a stored image, in a thread; raises TypeNotAllowed."""
-    return await sync_to_async(measure, thread_sensitive=False, executor=_measurers)(storage, name, size)
+def measure(storage: AsyncUploadStorage, name: str) -> tuple[int, int]:
+    """Width and height of a stored image; raises TypeNotAllowed, FileNotFoundError. Blocking."""
+    return _measure(StoredReader(storage, name, storage.stat(name)))
 
 
-def measure(storage: AsyncUploadStorage, name: str, size: int) -> tuple[int, int]:
-    """Width and height of a stored image; raises TypeNotAllowed. Blocking."""
-    return measure_image(io.BufferedReader(StoredReader(storage, name, size), READ_SIZE))
+def _measure(reader: StoredReader) -> tuple[int, int]:
+    return measure_image(io.BufferedReader(reader, READ_SIZE))
 
 
 class StoredReader(io.RawIOBase):
-    """A stored file as a blocking seekable one that reads no more than it is asked for, and ``MOST_READ`` at most."""
+    """A stored file as a blocking seekable one that reads no more than it is asked for, and ``MOST_READ`` at most.
 
-    def __init__(self, storage: AsyncUploadStorage, name: str, size: int) -> None:
+    ``head`` is the beginning of its bytes, where it is known already.
+    """
+
+    def __init__(self, storage: AsyncUploadStorage, name: str, stored: StoredFile, head: bytes = b"") -> None:
         super().__init__()
         self._storage = storage
         self._name = name
-        self._size = size
+        self._size = stored.size
+        self._etag = stored.etag
+        self._head = head
         self._position = 0
         self._read = 0
 
@@ -94,7 +105,9 @@ class StoredReader(io.RawIOBase):
         self._read += end - self._position
         if self._read > MOST_READ:
             raise TypeNotAllowed(_("The image is too large to be measured."))
-        content = self._storage.read_range(self._name, self._position, end)
+        content = self._head[self._position : end] or self._storage.read_range(
+            self._name, self._position, end, if_match=self._etag
+        )
         buffer[: len(content)] = content
         self._position += len(content)
         return len(content)
@@ -103,15 +116,26 @@ class StoredReader(io.RawIOBase):
 async def aaccept(temp_file: AsyncTempFile) -> None:
     """Check the arrived bytes of a row and move it to ``uploaded``; where the check refuses them, to ``failed``.
 
-    Raises FileNotFoundError where nothing has arrived (the row stays), FileTooLarge or TypeNotAllowed (the bytes are
-    then deleted), UploadStateError where somebody else has moved the row.
+    Raises FileNotFoundError where nothing has arrived and UploadIncomplete where it is still changing (the row
+    stays), FileTooLarge or TypeNotAllowed (the bytes are then deleted), UploadStateError where somebody else has
+    moved the row, StorageUnavailable.
     """
     field = temp_file.field
     try:
         arrival = await acheck_arrival(field, temp_file.key, temp_file.name)
     except (FileTooLarge, TypeNotAllowed) as error:
         await temp_file.amove(State.FAILED, error_code=error.code, error=error.detail)
-        await field.storage.adelete(temp_file.key)
+        await atidy(field.storage, temp_file.key)
         raise
+    except FileChanged as error:
+        raise UploadIncomplete() from error
     await temp_file.amove(State.UPLOADED, received=arrival.size, error_code="", error="", **asdict(arrival))
     await asend_logged(upload_completed, field.model, temp_file=temp_file)
+
+
+async def atidy(storage: AsyncUploadStorage, name: str) -> None:
+    """Delete bytes that nobody wants any more. Where the storage fails, the sweep deletes them when it prunes."""
+    try:
+        await storage.adelete(name)
+    except Exception as error:  # noqa: BLE001  # whatever a storage raises
+        logger.warning("%s could not be deleted (%s); the sweep will.", name, error)

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import io
-import posixpath
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, ParamSpec, Self, TypedDict, TypeVar
 
 from asgiref.sync import async_to_sync, sync_to_async
-from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import Storage
-from django.utils import timezone
-from django.utils.text import get_valid_filename
 
 from async_uploads.conf import upload_settings
-from async_uploads.inspection import shorten
+from async_uploads.storage.naming import FileNaming
 
 if TYPE_CHECKING:
     from django.urls import URLPattern, URLResolver
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-TEMPORARY_PREFIX = "async-temp-files"
-TOKEN_BYTES = 16
-MAX_COMPONENT_BYTES = 200
-"""File systems allow 255 bytes for a name; what is left is for a token and for ``.part``."""
 
 OnProgress = Callable[[int, int], Awaitable[None]]
 """Called with the bytes copied and the total."""
@@ -73,7 +63,7 @@ class IncomingFile:
         raise NotImplementedError
 
 
-class AsyncUploadStorage(Storage):
+class AsyncUploadStorage(FileNaming):
     """Base of the storages that async fields can use.
 
     Each verb has an async form (``a…``), which is what the package calls, and a sync form. Implement either: the
@@ -89,11 +79,13 @@ class AsyncUploadStorage(Storage):
     serves_downloads: ClassVar[bool] = False
     """Bytes go out through Django's own download view."""
 
-    temporary_key_prefix: str = TEMPORARY_PREFIX
+    copies_exclusively: bool = True
+    """Of two copies to one name at once, only one succeeds. Where not, each final name gets a random part."""
 
     ####################################
     # The verbs: each in one of its forms
     ####################################
+    # Where a storage of several machines does not answer or lets nobody in, any of them raises StorageUnavailable.
 
     async def agenerate_upload_url(
         self, name: str, field_id: str, *, expire: int, max_size: int | None, content_type: str | None = None
@@ -128,12 +120,15 @@ class AsyncUploadStorage(Storage):
     def stat(self, name: str) -> StoredFile:
         return self._on_loop(self.astat)(name)
 
-    async def aread_range(self, name: str, start: int, end: int) -> bytes:
-        """The bytes from ``start`` up to, not including, ``end``, fewer at the file's end; raises FileNotFoundError."""
-        return await self._in_thread(self.read_range)(name, start, end)
+    async def aread_range(self, name: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
+        """The bytes from ``start`` up to, not including, ``end``, fewer at the file's end.
 
-    def read_range(self, name: str, start: int, end: int) -> bytes:
-        return self._on_loop(self.aread_range)(name, start, end)
+        Raises FileNotFoundError, and FileChanged where the file's ETag is not ``if_match``.
+        """
+        return await self._in_thread(self.read_range)(name, start, end, if_match=if_match)
+
+    def read_range(self, name: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
+        return self._on_loop(self.aread_range)(name, start, end, if_match=if_match)
 
     async def acopy_file(
         self,
@@ -199,6 +194,12 @@ class AsyncUploadStorage(Storage):
         """Async form of Django's ``save``."""
         return await sync_to_async(self.save, thread_sensitive=False)(name, content, max_length=max_length)
 
+    def reserve_name(self, name: str, max_length: int | None) -> str:
+        """The final name that a copy will be tried under first, wanted as ``name``; no I/O."""
+        if not self.copies_exclusively:
+            return self.alternative_name(name, max_length)
+        return self.fit_name(name, max_length)
+
     def field_registered(self, field_id: str, namespace: str) -> None:
         """Told of each field that uses this storage, and of the URL namespace that its views are mounted in."""
 
@@ -206,60 +207,18 @@ class AsyncUploadStorage(Storage):
         """URL patterns of the storage's own, mounted beside the registry's."""
         return []
 
-    #######
-    # Names
-    #######
-
-    def generate_temporary_path(self, filename: str, max_length: int | None = None) -> str:
-        """A new key, ``async-temp-files/YYYY/MM/DD/<token>-<name>``, with a token of 128 random bits.
-
-        Raises SuspiciousFileOperation where ``max_length`` characters are too few.
-        """
-        prefix = f"{self.temporary_key_prefix}/{timezone.now():%Y/%m/%d}/{token_urlsafe(TOKEN_BYTES)}-"
-        name = self.get_valid_name(filename)
-        if max_length is not None:
-            room = max_length - len(prefix)
-            if room < 1:
-                raise SuspiciousFileOperation(f"max_length={max_length} is too small for a temporary key.")
-            name = shorten(name, room)
-        return prefix + name
-
-    def is_temporary_path(self, name: str) -> bool:
-        """Does ``name`` lie where only unfinished uploads lie?"""
-        return name.startswith(f"{self.temporary_key_prefix}/")
-
-    def get_valid_name(self, name: str) -> str:
-        """As Django's, and never without a stem or longer than a file system takes."""
-        root, extension = posixpath.splitext(name)
-        try:
-            valid = get_valid_filename(name)
-        except SuspiciousFileOperation:
-            valid = "file"
-        if not get_valid_filename(f"x{root}").strip("x._-"):
-            valid = f"file{get_valid_filename(f'x{extension}')[1:]}"
-        return shorten(valid, MAX_COMPONENT_BYTES, in_bytes=True)
-
-    def fit_name(self, name: str, max_length: int | None) -> str:
-        """``name`` shortened before its extension to ``max_length`` characters; raises SuspiciousFileOperation."""
-        if max_length is None or len(name) <= max_length:
-            return name
-        directory, base = posixpath.split(name)
-        room = max_length - len(directory) - 1
-        if room < 8:
-            raise SuspiciousFileOperation(f"max_length={max_length} is too small for a name in {directory}.")
-        return posixpath.join(directory, shorten(base, room))
-
-    def alternative_name(self, name: str, max_length: int | None) -> str:
-        """Another name for a file whose name is taken, not guessable by chance."""
-        directory, base = posixpath.split(name)
-        root, extension = posixpath.splitext(base)
-        suffix = f"_{token_urlsafe(6).replace('-', '_')}{extension}"
-        room = MAX_COMPONENT_BYTES if max_length is None else max(max_length - len(directory) - 1, 0)
-        return posixpath.join(directory, root[: max(room - len(suffix), 0)] + suffix)
-
     ######################################
     # The other form of a verb, derived
     ######################################
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Not a method of this class: it would hide the one of Django's storage that a subclass is made of, too.
+        if cls.delete is Storage.delete and cls.adelete is not AsyncUploadStorage.adelete:
+            cls.delete = cls._delete_on_loop  # type: ignore[assignment, method-assign]  # as said above
+
+    def _delete_on_loop(self, name: str) -> None:
+        self._on_loop(self.adelete)(name)
 
     def _in_thread(self, form: Callable[P, T]) -> Callable[P, Awaitable[T]]:
         self._require(form)
@@ -277,7 +236,7 @@ class AsyncUploadStorage(Storage):
             raise NotImplementedError(f"{type(self).__name__} must implement a{verb}() or {verb}().")
 
 
-class FileChanged(OSError):
+class FileChanged(Exception):
     """The bytes under a key are no longer those that were checked."""
 
 

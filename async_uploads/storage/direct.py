@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from async_uploads.conf import upload_settings
-from async_uploads.inspection import served_type
+from async_uploads.inspection import may_be_inline
 from async_uploads.signing import DownloadToken, UploadToken, sign
 from async_uploads.storage.base import AsyncUploadStorage, GenerateUploadUrlResponse
 
@@ -60,7 +60,7 @@ class ServedByDjango(AsyncUploadStorage):
             key=key,
             field_id=field_id,
             filename=filename,
-            inline=inline and served_type(filename) in upload_settings.INLINE_TYPES,
+            inline=inline and may_be_inline(filename),
             expire=upload_settings.DOWNLOAD_URL_EXPIRY if expire is None else expire,
         )
         return self._view_url("download-file-direct", field_id, sign(token), **params)

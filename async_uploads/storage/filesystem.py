@@ -47,11 +47,12 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
 
     def stat(self, name: str) -> StoredFile:
         found = os.stat(self.path(name))
-        etag = f"{found.st_size:x}-{found.st_mtime_ns:x}"
-        return StoredFile(size=found.st_size, etag=etag, modified=int(found.st_mtime))
+        return StoredFile(size=found.st_size, etag=_etag_of(found), modified=int(found.st_mtime))
 
-    def read_range(self, name: str, start: int, end: int) -> bytes:
+    def read_range(self, name: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
         with open(self.path(name), "rb") as file:
+            if if_match and _etag_of(os.fstat(file.fileno())) != if_match:
+                raise FileChanged(f"{name} is not the file that was checked.")
             file.seek(start)
             return file.read(max(end - start, 0))
 
@@ -170,6 +171,10 @@ def storage_errors() -> Iterator[None]:
         if error.errno in NO_ROOM:
             raise StorageFull() from error
         raise
+
+
+def _etag_of(found: os.stat_result) -> str:
+    return f"{found.st_size:x}-{found.st_mtime_ns:x}"
 
 
 def _open_no_follow(path: str, flags: int) -> int:

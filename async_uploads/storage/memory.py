@@ -24,10 +24,13 @@ class MemoryAsyncUploadStorage(ServedByDjango, InMemoryStorage):
     def stat(self, name: str) -> StoredFile:
         content = self._content(name)
         modified = int(self.get_modified_time(name).timestamp())
-        return StoredFile(size=len(content), etag=sha256(content).hexdigest(), modified=modified)
+        return StoredFile(size=len(content), etag=_etag_of(content), modified=modified)
 
-    def read_range(self, name: str, start: int, end: int) -> bytes:
-        return self._content(name)[start : max(end, start)]
+    def read_range(self, name: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
+        content = self._content(name)
+        if if_match and _etag_of(content) != if_match:
+            raise FileChanged(f"{name} is not the file that was checked.")
+        return content[start : max(end, start)]
 
     def copy_file(
         self,
@@ -38,7 +41,7 @@ class MemoryAsyncUploadStorage(ServedByDjango, InMemoryStorage):
         on_progress: OnProgress | None = None,
     ) -> None:
         content = self._content(from_key)
-        if if_match and self.stat(from_key).etag != if_match:
+        if if_match and _etag_of(content) != if_match:
             raise FileChanged(f"{from_key} is not the file that was checked.")
         if self.exists(to_key):
             if self._copied_from.get(to_key) != from_key:
@@ -60,6 +63,10 @@ class MemoryAsyncUploadStorage(ServedByDjango, InMemoryStorage):
             raise FileNotFoundError(name)
         with self.open(name, "rb") as file:
             return bytes(file.read())
+
+
+def _etag_of(content: bytes) -> str:
+    return sha256(content).hexdigest()
 
 
 class IncomingMemoryFile(IncomingFile):

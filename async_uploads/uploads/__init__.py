@@ -1,9 +1,11 @@
 """The life of an upload until a record takes it: begin, receive, complete, cancel, and the check of a key."""
 
-from async_uploads.uploads.beginning import abegin, afind_record
+from async_uploads.uploads.beginning import abegin, afind_record, find_record
 from async_uploads.uploads.ending import acancel, acomplete, aexpire, afind_upload
 from async_uploads.uploads.keys import check_key
+from async_uploads.uploads.outages import logged_outage
 from async_uploads.uploads.receiving import areceive
+from async_uploads.uploads.submission import check_submission
 
 __all__ = [
     "abegin",
@@ -14,4 +16,7 @@ __all__ = [
     "afind_upload",
     "areceive",
     "check_key",
+    "check_submission",
+    "find_record",
+    "logged_outage",
 ]

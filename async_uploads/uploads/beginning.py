@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import FieldError, ObjectDoesNotExist, ValidationError
+from django.core.exceptions import FieldError, ValidationError
 from django.db import DataError, models
 from django.utils import timezone
 
@@ -17,14 +17,14 @@ from async_uploads.owners import Owner
 from async_uploads.permissions import aallows
 from async_uploads.storage.base import AsyncUploadStorage, GenerateUploadUrlResponse
 from async_uploads.temp_files import OPEN_STATES, AsyncTempFile, expiry
+from async_uploads.uploads.outages import logged_outage
 
 
-async def afind_record(model: type[models.Model], instance_id: str) -> models.Model:
-    """The record with this primary key in the model's default manager; raises UploadNotFound for anything else."""
+def find_record(records: models.QuerySet[Any], pk: Any) -> models.Model:
+    """The one of ``records`` with this primary key, whatever a client has sent for it; raises UploadNotFound."""
     try:
-        return await model._default_manager.aget(pk=instance_id)
+        record: models.Model | None = records.filter(pk=pk).first()  # a join may make it several
     except (
-        ObjectDoesNotExist,
         ValueError,
         TypeError,
         OverflowError,
@@ -33,6 +33,14 @@ async def afind_record(model: type[models.Model], instance_id: str) -> models.Mo
         DataError,
     ) as error:
         raise UploadNotFound("There is no such record.") from error
+    if record is None:
+        raise UploadNotFound("There is no such record.")
+    return record
+
+
+async def afind_record(model: type[models.Model], instance_id: str) -> models.Model:
+    """The record of the model's default manager with this primary key; raises UploadNotFound."""
+    return await sync_to_async(lambda: find_record(model._default_manager.all(), instance_id))()
 
 
 async def abegin(
@@ -49,7 +57,8 @@ async def abegin(
 
     ``aowner`` tells who is asking; it may begin a session, so it is called when nothing can be refused any more.
 
-    Raises PermissionDenied, UploadNotFound, InvalidParameters, FileTooLarge, TypeNotAllowed, TooManyUploads.
+    Raises PermissionDenied, UploadNotFound, InvalidParameters, FileTooLarge, TypeNotAllowed, TooManyUploads,
+    StorageUnavailable.
     """
     record = await afind_record(field.model, instance_id) if instance_id else None
     if not await aallows(field.perm_create if record is None else field.perm_update, user, record):
@@ -69,13 +78,14 @@ async def abegin(
         expires_at=expiry(expire),
     )
     await sync_to_async(_insert_within_limit)(temp_file)
-    how = await storage.agenerate_upload_url(
-        temp_file.key,
-        field.async_field_registry.generate_id(field),
-        expire=expire,
-        max_size=field.max_size_bytes,
-        content_type=content_type or None,
-    )
+    with logged_outage("The upload URL", field, temp_file.key):
+        how = await storage.agenerate_upload_url(
+            temp_file.key,
+            field.async_field_registry.generate_id(field),
+            expire=expire,
+            max_size=field.max_size_bytes,
+            content_type=content_type or None,
+        )
     return temp_file, how
 
 

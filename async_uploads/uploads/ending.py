@@ -11,8 +11,9 @@ from async_uploads.exceptions import (
     UploadStateError,
 )
 from async_uploads.owners import Owner
-from async_uploads.storage.arrival import aaccept
+from async_uploads.storage.arrival import aaccept, atidy
 from async_uploads.temp_files import NOT_TAKEN, AsyncTempFile, State, is_storable
+from async_uploads.uploads.outages import logged_outage
 
 
 async def afind_upload(key: object, owner: Owner) -> AsyncTempFile:
@@ -29,16 +30,19 @@ async def acomplete(temp_file: AsyncTempFile) -> None:
     """After a direct upload: ask the storage what arrived, check it and make the row ``uploaded``. Harmless twice.
 
     Raises UploadIncomplete where nothing has arrived, UploadExpired where it is over, and FileTooLarge or
-    TypeNotAllowed where the check fails (the bytes are then deleted).
+    TypeNotAllowed where the check fails (the bytes are then deleted). Where the storage does not answer, raises
+    StorageUnavailable: the row stays, and it can be tried again.
     """
     if temp_file.state in (State.CANCELLED, State.EXPIRED):
         raise UploadExpired()
     if temp_file.state not in (State.PENDING, State.UPLOADING):
         return
-    if temp_file.field.storage.receives_uploads:
+    field = temp_file.field
+    if field.storage.receives_uploads:
         raise UploadIncomplete()
     try:
-        await aaccept(temp_file)
+        with logged_outage("Completion", field, temp_file.key):
+            await aaccept(temp_file)
     except FileNotFoundError as error:
         raise UploadIncomplete() from error
     except UploadStateError:
@@ -51,11 +55,13 @@ async def acomplete(temp_file: AsyncTempFile) -> None:
 async def acancel(temp_file: AsyncTempFile) -> None:
     """Give an upload up and delete its bytes. Harmless twice; raises UploadInUse where a record has taken it."""
     await _agive_up(temp_file, State.CANCELLED)
+    await atidy(temp_file.field.storage, temp_file.key)
 
 
 async def aexpire(temp_file: AsyncTempFile) -> None:
-    """As ``acancel``, for an upload that nobody came back for."""
+    """As ``acancel``, for an upload that nobody came back for; raises what the storage raises."""
     await _agive_up(temp_file, State.EXPIRED)
+    await temp_file.field.storage.adelete(temp_file.key)
 
 
 async def _agive_up(temp_file: AsyncTempFile, to: State) -> None:
@@ -69,4 +75,3 @@ async def _agive_up(temp_file: AsyncTempFile, to: State) -> None:
         await apublish(temp_file)
     if temp_file.record_pk:
         raise UploadInUse()
-    await temp_file.field.storage.adelete(temp_file.key)

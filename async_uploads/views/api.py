@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import posixpath
 from functools import partial
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 
 from async_uploads.events import astatus_of
-from async_uploads.exceptions import PermissionDenied, UploadNotFound
 from async_uploads.owners import aowner_of_request
-from async_uploads.permissions import aallows, auser_of_request
-from async_uploads.promotion import record_pk_of
+from async_uploads.permissions import auser_of_request
 from async_uploads.registry import AsyncFieldRegistry
-from async_uploads.temp_files import AsyncTempFile, iso
-from async_uploads.uploads import abegin, acancel, acomplete, afind_record, afind_upload
+from async_uploads.temp_files import AsyncTempFile
+from async_uploads.uploads import acancel, acomplete
 from async_uploads.views.base import UploadView
 from async_uploads.views.parameters import Parameters
-
-FIELD_ID_ALIASES = ("async_field_id",)
+from async_uploads.views.requests import abegin_upload, adownload_url, aupload_named_in, ticket
 
 
 class GenerateUploadUrlView(UploadView):
@@ -39,35 +34,14 @@ class GenerateUploadUrlView(UploadView):
     async def _answer(
         self, request: HttpRequest, registry: AsyncFieldRegistry, given: Parameters
     ) -> HttpResponse:
-        field_id = given.text("field_id", required=True, aliases=FIELD_ID_ALIASES)
-        filename = given.text("filename", required=True)
-        instance_id = given.text("instance_id")
-        content_type = given.text("content_type")
-        size = given.size("size")
-        if any(character in content_type for character in "\r\n"):
-            given.errors["contentType"] = ["Enter a valid value."]
-        given.check()
-        field = registry.fields_by_id.get(field_id)
-        if field is None:
-            raise UploadNotFound("There is no such field.")
-        temp_file, how = await abegin(
-            field,
+        temp_file, how = await abegin_upload(
+            given,
+            registry,
             user=await auser_of_request(request),
             aowner=partial(aowner_of_request, request, create=True),
-            filename=filename,
-            instance_id=instance_id or None,
-            content_type=content_type,
-            size=size,
         )
         response = JsonResponse(
-            {
-                "key": temp_file.key,
-                "uploadUrl": how,
-                "completeUrl": reverse("async_uploads:complete-upload", current_app=registry.name),
-                "statusUrl": reverse("async_uploads:upload-status", current_app=registry.name),
-                "cancelUrl": reverse("async_uploads:cancel-upload", current_app=registry.name),
-                "expiresAt": iso(temp_file.expires_at) if temp_file.expires_at else None,
-            }
+            ticket(temp_file, how, lambda view: reverse(f"async_uploads:{view}", current_app=registry.name))
         )
         add_never_cache_headers(response)
         return response
@@ -102,28 +76,8 @@ class DownloadRedirectView(UploadView):
 
     async def get(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponse:
         given = Parameters.of_query(request)
-        field_id = given.text("field_id", required=True, aliases=FIELD_ID_ALIASES)
-        instance_id = given.text("instance_id", required=True)
-        given.check()
-        field = registry.fields_by_id.get(field_id)
-        if field is None:
-            raise UploadNotFound("There is no such field.")
-        record = await afind_record(field.model, instance_id)
-        if not await aallows(field.perm_detail, await auser_of_request(request), record):
-            raise PermissionDenied()
-        name = str(getattr(record, field.attname) or "")
-        if not name:
-            raise UploadNotFound("There is no file.")
-        filename = posixpath.basename(name)
-        if field.storage.is_temporary_path(name):
-            temp_file = await readable_temp_file(field, name)
-            if temp_file.record_pk not in ("", record_pk_of(field, record)):
-                raise UploadNotFound("There is no file.")
-            filename = temp_file.name
-        url = await field.storage.agenerate_download_url(
-            name, field_id, filename=filename, **field.download_params
-        )
-        response = HttpResponseRedirect(url)
+        user = await auser_of_request(request)
+        response = HttpResponseRedirect(await adownload_url(given, registry, user=user))
         add_never_cache_headers(response)  # the signed URL expires, and permissions change
         return response
 
@@ -135,14 +89,4 @@ async def status_response(temp_file: AsyncTempFile, *, status: int = 200) -> Jso
 
 
 async def _upload_named_in(given: Parameters, request: HttpRequest) -> AsyncTempFile:
-    key = given.text("key", required=True)
-    given.check()
-    return await afind_upload(key, await aowner_of_request(request))
-
-
-async def readable_temp_file(field: Any, key: str) -> AsyncTempFile:
-    """The row of a temporary file that may be read; raises UploadNotFound for bytes that were not checked."""
-    temp_file = await AsyncTempFile.awith_key(key)
-    if temp_file is None or not temp_file.belongs_to(field) or not temp_file.is_readable:
-        raise UploadNotFound("The file is not ready.")
-    return temp_file
+    return await aupload_named_in(given, await aowner_of_request(request))

@@ -6,13 +6,17 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.core import exceptions
 from django.db import connections, transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
+from django.utils.module_loading import import_string
 from django.views import View
 
-from async_uploads.exceptions import UploadDisconnected, UploadError
+from async_uploads.conf import upload_settings
+from async_uploads.exceptions import PermissionDenied, UploadDisconnected, UploadError, UploadNotFound
 
 logger = logging.getLogger("async_uploads")
 
@@ -37,13 +41,35 @@ class UploadView(View):
     bytes move.
     """
 
+    async def throttle(self, request: HttpRequest) -> None:
+        """Called before anything else; raises Throttled (429) where the visitor asks too often.
+
+        As it is, asks the setting ``THROTTLE``: a dotted path to a function ``(request) -> None``, sync or async, for
+        which ``request.resolver_match.url_name`` tells the views apart.
+        """
+        path = upload_settings.THROTTLE
+        if path is None:
+            return
+        throttle = import_string(path)
+        await (throttle if iscoroutinefunction(throttle) else sync_to_async(throttle))(request)
+
     async def dispatch(  # type: ignore[override]  # Django awaits it where the handlers are async
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         try:
+            await self.throttle(request)
             return await super().dispatch(request, *args, **kwargs)  # type: ignore[misc, no-any-return]  # as above
         except UploadError as error:
-            return JsonResponse(error.as_json(), status=error.status)
+            return _answer(error)
+        # What a project's permission, manager or throttle may raise, as it would in a view of its own.
+        except exceptions.PermissionDenied as error:
+            return _answer(PermissionDenied(str(error) or None))
+        except Http404 as error:
+            return _answer(UploadNotFound(str(error) or None))
         except UploadDisconnected:
             logger.info("The client went away during %s.", request.path)
             return HttpResponse(status=CLIENT_CLOSED_REQUEST)
+
+
+def _answer(error: UploadError) -> JsonResponse:
+    return JsonResponse(error.as_json(), status=error.status, headers=error.headers)

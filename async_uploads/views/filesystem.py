@@ -15,12 +15,12 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.decorators import method_decorator
-from django.utils.http import content_disposition_header, http_date
+from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
 
 from async_uploads.conf import upload_settings
 from async_uploads.exceptions import PermissionDenied, UploadExpired, UploadNotFound
-from async_uploads.inspection import served_type
+from async_uploads.inspection import disposition, served_type
 from async_uploads.registry import AsyncFieldRegistry
 from async_uploads.signing import DownloadToken, UploadToken, unsign_download, unsign_upload
 from async_uploads.storage.base import AsyncUploadStorage, StoredFile
@@ -35,10 +35,11 @@ from async_uploads.streaming import (
 )
 from async_uploads.temp_files import AsyncTempFile
 from async_uploads.uploads import areceive
-from async_uploads.views.api import readable_temp_file, status_response
+from async_uploads.views.api import status_response
 from async_uploads.views.base import UploadView
 from async_uploads.views.parameters import Parameters
 from async_uploads.views.ranges import ByteRange, RangeNotSatisfiable, parse_range
+from async_uploads.views.requests import readable_temp_file
 
 logger = logging.getLogger("async_uploads")
 _warned: list[bool] = []
@@ -175,10 +176,7 @@ def _set_headers(response: HttpResponseBase, token: DownloadToken, etag: str, mo
     response["Cache-Control"] = "private, max-age=0, must-revalidate"
     response["Content-Type"] = served_type(token.filename)
     response["X-Content-Type-Options"] = "nosniff"
-    # Without the newline that a name may end in: Django would take it for one that can be quoted as it is.
-    disposition = content_disposition_header(not token.inline, token.filename.rstrip("\r\n"))
-    if disposition:
-        response["Content-Disposition"] = disposition
+    response["Content-Disposition"] = disposition(token.filename, inline=token.inline)
 
 
 def _wanted_range(request: HttpRequest, size: int, etag: str, modified: int | None) -> ByteRange | None:

@@ -28,6 +28,7 @@ export class AsyncFileInput extends HTMLElement {
     this.#field.file.watch();
     guard(this);
     takePastes(this);
+    this.#field.goOn();
   }
 
   disconnectedCallback() {

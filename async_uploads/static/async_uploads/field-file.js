@@ -40,14 +40,16 @@ export class FieldFile {
    * @param {object} options
    * @param {StoredFile | null} options.initial what the page was rendered with
    * @param {StoredFile | null} options.saved what the record has
+   * @param {string | null} options.temporaryPrefix of the keys of uploads that no record owns yet
    * @param {boolean} options.isImage
    * @param {() => import("./checks.js").Limits} options.limits
    * @param {() => import("./upload.js").Destination} options.destination
    * @param {Observer} observer
    */
-  constructor({ initial, saved, isImage, limits, destination }, observer) {
+  constructor({ initial, saved, temporaryPrefix, isImage, limits, destination }, observer) {
     this.initial = initial;
     this.saved = saved;
+    this.temporaryPrefix = temporaryPrefix;
     this.isImage = isImage;
     this.limits = limits;
     this.destination = destination;
@@ -83,12 +85,16 @@ export class FieldFile {
     else this.#send(attempt);
   }
 
+  /** Goes on where the attempt failed: bytes that are in storage are not sent again. */
   retry() {
-    if (this.attempt) {
-      this.attempt.upload?.cancel();
-      this.#send(this.attempt);
-    } else if (this.holding?.file) {
-      this.take(this.holding.file);
+    const { attempt, holding } = this;
+    if (attempt?.upload?.isSent) {
+      this.#run(attempt, attempt.upload);
+    } else if (attempt) {
+      attempt.upload?.cancel();
+      this.#send(attempt);
+    } else if (holding?.file) {
+      this.take(holding.file);
     }
   }
 
@@ -114,7 +120,7 @@ export class FieldFile {
   watch() {
     this.#unwatch();
     const { holding } = this;
-    if (!holding || !isTemporary(holding.value)) return;
+    if (!holding || !isTemporary(holding.value, this.temporaryPrefix)) return;
     const { watcher } = this.destination();
     const { key } = holding.value;
     this.#unwatch = watcher.subscribe(key, (event) => this.#heed(holding, event));
@@ -127,14 +133,22 @@ export class FieldFile {
   }
 
   /** @param {Attempt} attempt */
-  async #send(attempt) {
+  #send(attempt) {
     const upload = new Upload(attempt.file, this.destination());
     attempt.upload = upload;
-    attempt.error = null;
     upload.addEventListener("started", () => this.observer.onStart(attempt));
     upload.addEventListener("change", () => {
       if (attempt === this.attempt) this.observer.onProgress(attempt);
     });
+    this.#run(attempt, upload);
+  }
+
+  /**
+   * @param {Attempt} attempt
+   * @param {Upload} upload
+   */
+  async #run(attempt, upload) {
+    attempt.error = null;
     this.observer.onChange();
     try {
       const status = await upload.run();

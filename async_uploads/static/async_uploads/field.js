@@ -5,6 +5,7 @@ import { FieldFile } from "./field-file.js";
 import { percentOf, shortenName } from "./format.js";
 import { stopWaiting, update } from "./form-guard.js";
 import { fillIn, isolate, readMessages } from "./messages.js";
+import { takeOver } from "./plain-input.js";
 import { watchUploads } from "./status.js";
 import { isTemporary, parseStoredFile } from "./stored-file.js";
 import { View } from "./view.js";
@@ -26,6 +27,7 @@ export class Field {
     this.hidden = hidden;
     this.fileInput = fileInput;
     this.messages = readMessages(host.getAttribute("messages"));
+    this.wasCleared = takeOver(host, fileInput);
     this.isRequired = fileInput.required || host.hasAttribute("data-required");
     host.toggleAttribute("data-required", this.isRequired);
     this.file = this.#openFile();
@@ -50,6 +52,16 @@ export class Field {
 
   get isImage() {
     return this.host.getAttribute("kind") === "image";
+  }
+
+  /** Goes on from what was chosen before the script was there. */
+  goOn() {
+    const { wasCleared } = this;
+    this.wasCleared = false;
+    if (this.isDisabled) return;
+    if (wasCleared) this.file.remove();
+    if (wasCleared && this.file.value) this.file.remove(); // behind a new upload there was the record's own file
+    this.#pick();
   }
 
   /** @param {string} [addition] to the words shown */
@@ -84,10 +96,12 @@ export class Field {
   #openFile() {
     const initial = parseStoredFile(this.hidden.value);
     const saved = parseStoredFile(this.host.getAttribute("saved"));
+    const temporaryPrefix = this.host.getAttribute("temporary-prefix");
     return new FieldFile(
       {
         initial,
-        saved: saved ?? (initial && !isTemporary(initial) ? initial : null),
+        saved: saved ?? (initial && !isTemporary(initial, temporaryPrefix) ? initial : null),
+        temporaryPrefix,
         isImage: this.isImage,
         limits: () => this.limits,
         destination: () => this.#destination(),

@@ -23,6 +23,7 @@ const ENGLISH = Object.freeze({
   empty: "This file is empty.",
   wrongType: "This type of file is not allowed here. Allowed: {types}.",
   network: "The connection was lost before the file arrived.",
+  storageUnavailable: "The file storage cannot be reached at the moment. Please try again later.",
   expired: "This upload is no longer available. Please choose the file again.",
   submitting: "The form is sent as soon as the upload is done…",
   submitBlocked: "The form was not sent, because this file is not uploaded.",

@@ -65,6 +65,8 @@ function messageFor({ code }) {
       return code;
     case "not_found":
       return "expired";
+    case "storage_unavailable":
+      return "storageUnavailable";
     default:
       return "failed";
   }

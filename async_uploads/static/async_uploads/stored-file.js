@@ -27,7 +27,8 @@ export function parseStoredFile(json) {
 /**
  * Whether the file is an upload that no record owns yet.
  * @param {StoredFile} file
+ * @param {string | null} prefix of the storage's temporary keys, `null` where the page does not say
  */
-export function isTemporary(file) {
-  return file.key.startsWith("async-temp-files/");
+export function isTemporary(file, prefix) {
+  return prefix !== null && file.key.startsWith(prefix);
 }

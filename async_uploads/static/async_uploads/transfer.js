@@ -27,7 +27,7 @@
 /** An upload that did not work out. Its message comes from the server and is empty where that said nothing. */
 export class UploadError extends Error {
   /**
-   * @param {string} code as the server's, or `network`, `failed`
+   * @param {string} code as the server's, or `network`, `failed`, `tooLarge`
    * @param {string} [message]
    */
   constructor(code, message = "") {
@@ -38,7 +38,17 @@ export class UploadError extends Error {
 
   /** The same file would be refused again. */
   get isFinal() {
-    return ["permission_denied", "file_too_large", "type_not_allowed", "invalid"].includes(this.code);
+    return ["permission_denied", "file_too_large", "tooLarge", "type_not_allowed", "invalid"].includes(this.code);
+  }
+
+  /** Nobody has said no: the same question may be answered next time. */
+  get isPassing() {
+    return ["network", "failed", "storage_unavailable"].includes(this.code);
+  }
+
+  /** The server has settled it, and waits for this upload no longer. */
+  get isSettled() {
+    return !this.isPassing && !["incomplete", "tooLarge"].includes(this.code);
   }
 }
 
@@ -52,6 +62,18 @@ function errorFrom(httpStatus, body) {
     return new UploadError("invalid", Object.values(body).flat().join(" "));
   }
   return new UploadError("failed");
+}
+
+/**
+ * A cloud storage says in XML what it refused (S3: "Error responses", Azure Blob Storage: "Status and error codes").
+ * Its words are for developers, so that only what a person can act upon is told apart.
+ * @param {number} httpStatus
+ * @param {Document | null} xml
+ */
+function errorOfStorage(httpStatus, xml) {
+  const code = xml?.querySelector("Error > Code")?.textContent ?? "";
+  if (httpStatus === 413 || code === "EntityTooLarge") return new UploadError("tooLarge");
+  return new UploadError(httpStatus >= 500 ? "storage_unavailable" : "failed");
 }
 
 /** @param {string} text */
@@ -146,6 +168,14 @@ export function fetchStatus(statusUrl, key) {
 }
 
 /**
+ * Whether the bytes go straight to a cloud storage, so that the server has to be told of them.
+ * @param {UploadUrl} uploadUrl
+ */
+export function bypassesServer({ provider }) {
+  return provider !== "filesystem";
+}
+
+/**
  * @param {File} file
  * @param {UploadUrl} uploadUrl
  */
@@ -180,9 +210,10 @@ export function sendFile(file, uploadUrl, { onProgress, onSent, signal }) {
     request.onerror = () => reject(new UploadError("network"));
     request.onabort = () => reject(signal.reason);
     request.onload = () => {
+      const { status } = request;
       const body = parseJson(request.responseText);
-      if (request.status >= 200 && request.status < 300) resolve(body);
-      else reject(errorFrom(request.status, body));
+      if (status >= 200 && status < 300) resolve(body);
+      else reject(bypassesServer(uploadUrl) ? errorOfStorage(status, request.responseXML) : errorFrom(status, body));
     };
     signal.addEventListener("abort", () => request.abort(), { once: true });
     request.send(bodyOf(file, uploadUrl));

@@ -1,10 +1,19 @@
 // One attempt to bring one file to storage: ticket, transfer, completion.
 
 import { announceUpload } from "./status.js";
-import { cancelUpload, completeUpload, fetchStatus, requestTicket, sendFile, UploadError } from "./transfer.js";
+import {
+  bypassesServer,
+  cancelUpload,
+  completeUpload,
+  fetchStatus,
+  requestTicket,
+  sendFile,
+  UploadError,
+} from "./transfer.js";
 
 /** @typedef {import("./status.js").UploadStatus} UploadStatus */
 /** @typedef {import("./status.js").UploadMissing} UploadMissing */
+/** @typedef {import("./transfer.js").Ticket} Ticket */
 /** @typedef {"waiting" | "uploading" | "checking"} Phase */
 
 /**
@@ -17,16 +26,36 @@ import { cancelUpload, completeUpload, fetchStatus, requestTicket, sendFile, Upl
  */
 
 const LOST = ["failed", "cancelled", "expired"];
+const PAUSES = [1000, 3000]; // ms before the completion is tried again
+const PATIENCE = 15_000; // ms: who has waited longer than this is asked before it is tried again
 
 /** @param {UploadStatus} status */
 export function errorOf(status) {
   return new UploadError(status.error?.code ?? status.state, status.error?.message);
 }
 
+/** @param {unknown} error */
+function isPassing(error) {
+  return error instanceof UploadError && error.isPassing;
+}
+
+/**
+ * @param {number} milliseconds
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
 export class Upload extends EventTarget {
   /** @type {Phase} */ phase = "waiting";
   received = 0;
-  /** @type {import("./transfer.js").Ticket | null} */ ticket = null;
+  /** @type {Ticket | null} */ ticket = null;
+  /** Whether the bytes are in storage, and only the completion is left to try. */ isSent = false;
   #stop = new AbortController();
   #isOver = false;
 
@@ -45,25 +74,22 @@ export class Upload extends EventTarget {
   }
 
   /**
-   * Emits `started` when there is a ticket, and `change` with each change of phase or progress.
+   * Emits `started` when there is a ticket, and `change` with each change of phase or progress. Run again where
+   * `isSent`, it goes on with the completion.
    * @returns {Promise<UploadStatus>}
    * @throws {UploadError} or whatever `cancel` aborted it with
    */
   async run() {
-    const { watcher } = this.destination;
-    this.ticket = await this.#requestTicket();
-    const { key } = this.ticket;
-    announceUpload({ key, name: this.file.name });
-    const unsubscribe = watcher.subscribe(key, (event) => this.#heed(event));
+    const ticket = this.ticket ?? (await this.#requestTicket());
+    const unsubscribe = this.destination.watcher.subscribe(ticket.key, (event) => this.#heed(event));
     try {
-      this.dispatchEvent(new Event("started"));
-      this.#enter("uploading");
-      const status = await this.#transfer(this.ticket);
+      const status = await (this.isSent ? this.#complete(ticket) : this.#transfer(ticket));
       if (LOST.includes(status.state)) throw errorOf(status);
       return status;
     } catch (error) {
+      this.isSent &&= isPassing(error);
       // What the server refused, it has given up by itself.
-      if (error instanceof UploadError && error.code !== "network") this.#isOver = true;
+      if (error instanceof UploadError && error.isSettled) this.#isOver = true;
       throw error;
     } finally {
       unsubscribe();
@@ -76,20 +102,21 @@ export class Upload extends EventTarget {
     this.#forget();
   }
 
-  #requestTicket() {
+  async #requestTicket() {
     const { generateUrl, fieldId, instanceId, csrfHeaders } = this.destination;
     const { name: filename, type: contentType, size } = this.file;
-    return requestTicket(
-      generateUrl,
-      { fieldId, filename, instanceId, contentType, size },
-      csrfHeaders,
-      this.#stop.signal,
-    );
+    const asked = { fieldId, filename, instanceId, contentType, size };
+    const ticket = await requestTicket(generateUrl, asked, csrfHeaders, this.#stop.signal);
+    this.ticket = ticket;
+    announceUpload({ key: ticket.key, name: filename });
+    this.dispatchEvent(new Event("started"));
+    return ticket;
   }
 
-  /** @param {import("./transfer.js").Ticket} ticket */
+  /** @param {Ticket} ticket */
   async #transfer(ticket) {
     const { signal } = this.#stop;
+    this.#enter("uploading");
     let answer;
     try {
       answer = await sendFile(this.file, ticket.uploadUrl, {
@@ -101,20 +128,47 @@ export class Upload extends EventTarget {
       signal.throwIfAborted();
       return this.#explain(ticket, error);
     }
-    if (ticket.uploadUrl.provider === "filesystem" && answer?.type === "status") return answer;
+    if (!bypassesServer(ticket.uploadUrl) && answer?.type === "status") return answer;
+    this.isSent = true;
+    return this.#complete(ticket);
+  }
+
+  /**
+   * Tells the server that the bytes are there; tries again for a while where nobody can look at them now.
+   * @param {Ticket} ticket
+   */
+  async #complete(ticket) {
+    const { signal } = this.#stop;
+    const deadline = performance.now() + PATIENCE;
     this.#enter("checking");
+    for (const milliseconds of PAUSES) {
+      try {
+        return await completeUpload(ticket, this.destination.csrfHeaders, signal);
+      } catch (error) {
+        if (!isPassing(error) || performance.now() > deadline) throw error;
+      }
+      await pause(milliseconds, signal);
+    }
     return completeUpload(ticket, this.destination.csrfHeaders, signal);
   }
 
   /**
-   * A connection that broke tells nothing. The server may know the reason, or have everything but the last word.
-   * @param {import("./transfer.js").Ticket} ticket
+   * A connection that broke tells nothing. The server may know the reason, or have everything but the last word. A
+   * cloud storage may have it, too, even where it refuses the same bytes for the second time, which a browser may send
+   * on its own account: the server finds out when it is asked to complete the upload.
+   * @param {Ticket} ticket
    * @param {unknown} error
    */
   async #explain(ticket, error) {
-    if (!(error instanceof UploadError) || error.code !== "network") throw error;
-    const status = await fetchStatus(ticket.statusUrl, ticket.key).catch(() => null);
-    this.#stop.signal.throwIfAborted();
+    if (!(error instanceof UploadError)) throw error;
+    const { signal } = this.#stop;
+    const mayBeThere = bypassesServer(ticket.uploadUrl) && this.phase === "checking" && error.isPassing;
+    if (error.code !== "network" && !mayBeThere) throw error;
+    const answer = mayBeThere
+      ? completeUpload(ticket, this.destination.csrfHeaders, signal)
+      : fetchStatus(ticket.statusUrl, ticket.key);
+    const status = await answer.catch(() => null);
+    signal.throwIfAborted();
     if (status && (status.state === "uploaded" || LOST.includes(status.state))) return status;
     throw error;
   }
@@ -139,8 +193,8 @@ export class Upload extends EventTarget {
   /** @param {number} received bytes */
   #advance(received) {
     this.received = received;
-    const { uploadUrl, key } = /** @type {import("./transfer.js").Ticket} */ (this.ticket);
-    if (uploadUrl.provider !== "filesystem") this.destination.watcher.report(key, received, this.total);
+    const { uploadUrl, key } = /** @type {Ticket} */ (this.ticket);
+    if (bypassesServer(uploadUrl)) this.destination.watcher.report(key, received, this.total);
     this.dispatchEvent(new Event("change"));
   }
 

@@ -1,0 +1,197 @@
+"""Promoting one upload: copy, compare-and-swap the model's column, delete the source.
+
+Whoever promotes holds a lease on the row, so that a queue may deliver twice and a sweep may look in at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from async_uploads.conf import upload_settings
+from async_uploads.events import apublish
+from async_uploads.exceptions import (
+    FileTooLarge,
+    StorageUnavailable,
+    TypeNotAllowed,
+    UploadIncomplete,
+    UploadStateError,
+)
+from async_uploads.promotion.claims import LEASE, Claim
+from async_uploads.promotion.copying import acopy_leased
+from async_uploads.signals import asend_logged, file_promoted, promotion_failed
+from async_uploads.storage.arrival import aaccept, atidy
+from async_uploads.storage.base import FileChanged
+from async_uploads.temp_files import (
+    FILE_CHANGED,
+    OPEN_STATES,
+    PROMOTION_FAILED,
+    AsyncTempFile,
+    State,
+    expiry,
+)
+
+logger = logging.getLogger("async_uploads")
+
+RETRY_DELAY = 30.0
+
+
+async def apromote(claimed: Claim) -> bool:
+    """Promote one upload. True where the record has the final file now; False where somebody else is at it, the
+    record has changed meanwhile, or it failed (the row then tells why, and when it may be tried again)."""
+    temp_file = claimed.temp_file
+    try:
+        if temp_file.state == State.PROMOTED:
+            return await _aswap(temp_file, claimed.instance)
+        if temp_file.state in (State.PENDING, State.UPLOADING):
+            await aaccept(temp_file)
+        if temp_file.state == State.FAILED and not temp_file.failed_in_promotion:
+            return False
+        if not claimed.leased and not await _atake_lease(temp_file):
+            return False
+        await apublish(temp_file)
+        await acopy_leased(temp_file)
+        if not await _aswap(temp_file, claimed.instance):
+            await _agive_up(temp_file)
+            return False
+        await temp_file.amove(
+            State.PROMOTED,
+            lease_until=None,
+            error_code="",
+            error="",
+            received=temp_file.size or temp_file.received,
+        )
+    except (FileTooLarge, TypeNotAllowed) as error:
+        await apublish(temp_file)
+        await _atell_failure(temp_file, error, will_retry=False)
+        return False
+    except UploadStateError:
+        return False  # the lease ran out, and somebody else has the row now
+    except Exception as error:  # noqa: BLE001  # whatever a storage raises: told, kept and tried again
+        await _afail(temp_file, error)
+        return False
+    await _afinish(temp_file)
+    return True
+
+
+async def _atake_lease(temp_file: AsyncTempFile) -> bool:
+    free = Q(lease_until=None) | Q(lease_until__lte=timezone.now())
+    try:
+        await temp_file.amove(
+            State.PROMOTING, where=free, attempts=temp_file.attempts + 1, lease_until=expiry(LEASE)
+        )
+    except UploadStateError:
+        return False
+    return True
+
+
+async def _aswap(temp_file: AsyncTempFile, instance: models.Model | None) -> bool:
+    """Write the final name, if the record still has the key. False where it has something else, or has gone."""
+    field = temp_file.field
+    final: dict[str, Any] = {field.attname: temp_file.final_name}
+    measured = {field.width_field: temp_file.width, field.height_field: temp_file.height}
+    final |= {name: pixels for name, pixels in measured.items() if name}
+    pk = field.model._meta.pk.to_python(temp_file.record_pk)
+    record = field.model._base_manager.using(temp_file.record_db or None).filter(pk=pk)
+    swapped = await record.filter(**{field.attname: temp_file.key}).aupdate(**final)
+    if not swapped and not await record.filter(**{field.attname: temp_file.final_name}).aexists():
+        return False
+    if instance is not None:
+        _show(instance, field, temp_file, final)
+    return True
+
+
+def _show(instance: models.Model, field: Any, temp_file: AsyncTempFile, final: dict[str, Any]) -> None:
+    """Let the saved object in memory say what the database says, unless it has been given another file meanwhile."""
+    value = instance.__dict__.get(field.attname)
+    if str(value or "") == temp_file.key:
+        instance.__dict__.update(final)
+
+
+async def _afinish(temp_file: AsyncTempFile) -> None:
+    """The record has its file: what is left may fail without harm, the sweep deletes the source again."""
+    field = temp_file.field
+    await atidy(field.storage, temp_file.key)
+    await apublish(temp_file)
+    await asend_logged(
+        file_promoted,
+        field.model,
+        temp_file=temp_file,
+        record_pk=temp_file.record_pk,
+        field_name=field.name,
+        name=temp_file.final_name,
+    )
+
+
+async def _agive_up(temp_file: AsyncTempFile) -> None:
+    """The record no longer wants the file: delete the copy, then the source."""
+    storage = temp_file.field.storage
+    await storage.adelete(temp_file.final_name)
+    await temp_file.amove(State.CANCELLED, lease_until=None, error_code="", error="")
+    await atidy(storage, temp_file.key)
+    await apublish(temp_file)
+
+
+async def _afail(temp_file: AsyncTempFile, error: Exception) -> None:
+    """Keep bytes and error, for another attempt after a while; after the last one, for a person."""
+    if temp_file.state in OPEN_STATES:
+        await _await_arrival(temp_file, error)
+        return
+    _log_failure(temp_file, error)
+    if temp_file.state != State.PROMOTING:
+        return
+    hopeless = isinstance(error, FileChanged) or temp_file.attempts >= upload_settings.PROMOTION_MAX_ATTEMPTS
+    try:
+        await temp_file.amove(
+            State.FAILED if hopeless else State.PROMOTING,
+            lease_until=None if hopeless else expiry(RETRY_DELAY * 2 ** (temp_file.attempts - 1)),
+            error_code=FILE_CHANGED if isinstance(error, FileChanged) else PROMOTION_FAILED,
+            error=str(error) or type(error).__name__,
+            received=temp_file.size or temp_file.received,
+        )
+    except UploadStateError:
+        return  # somebody else has the row now
+    await apublish(temp_file)
+    await _atell_failure(temp_file, error, will_retry=not hopeless)
+
+
+async def _await_arrival(temp_file: AsyncTempFile, error: Exception) -> None:
+    """Saved before its bytes were there: the sweep looks again, until nobody can be sending them any more."""
+    if not isinstance(error, (FileNotFoundError, UploadIncomplete)):
+        _log_failure(temp_file, error)
+        return
+    if temp_file.created_at > timezone.now() - timedelta(hours=upload_settings.TEMP_FILE_MAX_AGE):
+        return
+    missing = UploadIncomplete()
+    try:
+        await temp_file.amove(State.FAILED, error_code=missing.code, error=missing.detail)
+    except UploadStateError:
+        return  # it has arrived, or somebody else has seen it
+    _log_failure(temp_file, missing)
+    await apublish(temp_file)
+    await _atell_failure(temp_file, missing, will_retry=False)
+
+
+def _log_failure(temp_file: AsyncTempFile, error: Exception) -> None:
+    """With a traceback, unless the error says it all."""
+    said = isinstance(error, (StorageUnavailable, UploadIncomplete, FileChanged))
+    logger.error(
+        "Promotion of %s for %s.%s failed (attempt %d): %s",
+        temp_file.key,
+        temp_file.model,
+        temp_file.field_name,
+        temp_file.attempts,
+        error if said else repr(error),
+        exc_info=None if said else error,
+    )
+
+
+async def _atell_failure(temp_file: AsyncTempFile, error: Exception, *, will_retry: bool) -> None:
+    await asend_logged(
+        promotion_failed, temp_file.field.model, temp_file=temp_file, error=error, will_retry=will_retry
+    )
