@@ -1,0 +1,215 @@
+"""Serializer fields for files: a key comes in, a key, a name and a URL go out."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import models
+from django.db.models.fields.files import FieldFile
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+from rest_framework.fields import empty, get_attribute, get_error_detail
+from rest_framework.settings import api_settings
+
+from async_uploads import fields
+from async_uploads.drf.addresses import file_address
+from async_uploads.drf.nesting import record_of
+from async_uploads.exceptions import UploadKeyError
+from async_uploads.input import AsyncFileInputData, name_of
+from async_uploads.owners import Owner, current_owner, owner_of_request
+from async_uploads.promotion import record_pk_of
+from async_uploads.uploads import check_submission
+
+
+class AsyncFileField(serializers.ModelField):
+    """Takes ``{"key", "name", "width"?, "height"?}``, or the same as a JSON string; answers ``{"key", "name", "url"}``.
+
+    ``null`` stands for no file, both ways. What is validated is AsyncFileInputData for a new upload, and the record's
+    own FieldFile where its value comes back unchanged; validators get a FieldFile either way. ``model_field`` is found
+    through ``source`` in a serializer that has a model.
+    """
+
+    default_error_messages: ClassVar = {"empty": _("The submitted file is empty.")}
+
+    model_field: Any
+
+    def __init__(
+        self,
+        model_field: Any = None,
+        *,
+        allow_empty_file: bool = False,
+        max_length: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("style", {"template": "async_uploads/drf/file_field.html"})
+        super().__init__(model_field, **kwargs)
+        self.max_length = max_length  # past ModelField, whose validator would measure the value
+        self.allow_empty_file = allow_empty_file
+        # Of the serializer that this copy of the field is bound to, as it reads one item after the other.
+        self._item: Any = None
+
+    def bind(self, field_name: str, parent: Any) -> None:
+        super().bind(field_name, parent)
+        if self.model_field is None and not hasattr(parent, "Meta"):
+            raise TypeError(
+                f"{field_name!r} needs model_field=… in {type(parent).__name__}, which has no model."
+            )
+        if self.model_field is None:
+            self.model_field = _model_field_at(parent.Meta.model, self.source_attrs)
+        if self.max_length is None:
+            self.max_length = self.model_field.max_length
+        if "allow_null" not in self._kwargs:  # type: ignore[attr-defined]  # set by Field.__new__
+            self.allow_null = self.model_field.null or self.model_field.blank
+
+    ####################################
+    # What comes in
+    ####################################
+
+    def get_value(self, dictionary: Mapping[Any, Any]) -> Any:
+        self._item = dictionary
+        return super().get_value(dictionary)
+
+    def run_validation(self, data: Any = empty) -> Any:
+        if isinstance(data, str) and data.strip() in ("", "null"):  # as the widget and HTML forms say it
+            data = None
+        return super().run_validation(data)
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return self._checked(_parsed(data))
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(get_error_detail(error)) from error
+
+    def run_validators(self, value: Any) -> None:
+        if not isinstance(value, AsyncFileInputData) or not self.validators:
+            super().run_validators(value)
+            return
+        file = self.model_field.attr_class(
+            self._record() or self.model_field.model(), self.model_field, value.key
+        )
+        try:
+            super().run_validators(file)
+        finally:
+            file.close()
+
+    def _checked(self, given: AsyncFileInputData) -> Any:
+        record = self._record()
+        if record is not None:
+            current = getattr(record, self.model_field.attname)
+            if given.key == name_of(current):
+                return current
+        if self.max_length is not None and len(given.key) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        record_pk = "" if record is None else record_pk_of(self.model_field, record)
+        temp_file = check_submission(self.model_field, given.key, owner=self._owner(), record_pk=record_pk)
+        if not temp_file.size and not self.allow_empty_file and not temp_file.record_pk:
+            self.fail("empty")
+        return given
+
+    def _record(self) -> Any:
+        """The record whose column this is: the serializer's, or what ``source`` leads to from there."""
+        record = record_of(self.parent, self._item)
+        with suppress(AttributeError, KeyError):  # broken off on the way
+            record = get_attribute(record, self.source_attrs[:-1])
+        return record if isinstance(record, self.model_field.model) else None
+
+    def _owner(self) -> Owner | None:
+        request = self.context.get("request")
+        return current_owner() if request is None else owner_of_request(request)
+
+    ####################################
+    # What goes out
+    ####################################
+
+    def get_attribute(self, instance: Any) -> Any:
+        """The file, and not the record as in ModelField; None where ``source`` leads past a relation that is empty."""
+        holder = instance
+        with suppress(AttributeError, KeyError):
+            for name in self.source_attrs[:-1]:
+                holder = get_attribute(holder, [name])
+                if holder is None:
+                    return None
+        return serializers.Field.get_attribute(self, instance)
+
+    def to_representation(self, value: Any) -> dict[str, str | None] | None:
+        if isinstance(value, AsyncFileInputData):  # validated, not saved
+            return {"key": value.key, "name": value.name or posixpath.basename(value.key), "url": None}
+        name = name_of(value)
+        if not name:
+            return None
+        url = file_address(value, self.context.get("request")) if isinstance(value, FieldFile) else None
+        return {"key": name, "name": posixpath.basename(name), "url": url}
+
+    # adrf looks for these two, and would go to a thread for each file without them.
+
+    async def aget_attribute(self, instance: Any) -> Any:
+        if isinstance(instance, models.Model) and self.source in instance.__dict__:
+            return self.get_attribute(instance)
+        return await sync_to_async(self.get_attribute)(instance)
+
+    async def ato_representation(self, value: Any) -> dict[str, str | None] | None:
+        return self.to_representation(value)
+
+
+class AsyncImageField(AsyncFileField):
+    """As AsyncFileField, for images."""
+
+
+FIELD_MAPPING: dict[type[models.Field[Any, Any]], type[serializers.Field[Any, Any, Any, Any]]] = {
+    fields.AsyncFileField: AsyncFileField,
+    fields.AsyncImageField: AsyncImageField,
+}
+"""For ``serializer_field_mapping``: ``{**serializers.ModelSerializer.serializer_field_mapping, **FIELD_MAPPING}``."""
+
+
+# A ModelSerializer that knows the async file fields. What only the save can find, such as a key that somebody else was
+# quicker to use, is an error of the serializer. (A comment: drf-spectacular would describe with a docstring
+# every serializer that inherits from it.)
+class AsyncUploadsModelSerializer(serializers.ModelSerializer[Any]):
+    serializer_field_mapping: ClassVar = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        **FIELD_MAPPING,
+    }
+
+    def save(self, **kwargs: Any) -> Any:
+        with key_errors_told(self.validated_data):
+            return super().save(**kwargs)
+
+    def create(self, validated_data: Any) -> Any:
+        with key_errors_told(validated_data):
+            return super().create(validated_data)
+
+    def update(self, instance: Any, validated_data: Any) -> Any:
+        with key_errors_told(validated_data):
+            return super().update(instance, validated_data)
+
+
+@contextmanager
+def key_errors_told(validated_data: Mapping[str, Any]) -> Iterator[None]:
+    """Turn the UploadKeyError of a save into DRF's ValidationError, told at the field where there is only one."""
+    names = [name for name, value in validated_data.items() if isinstance(value, AsyncFileInputData)]
+    try:
+        yield
+    except UploadKeyError as error:
+        where = names[0] if len(names) == 1 else api_settings.NON_FIELD_ERRORS_KEY
+        raise serializers.ValidationError({where: get_error_detail(error)}) from error
+
+
+def _parsed(data: Any) -> AsyncFileInputData:
+    if isinstance(data, AsyncFileInputData):
+        return data
+    if isinstance(data, str):
+        return AsyncFileInputData.from_json(data)
+    return AsyncFileInputData.from_user_input(data)
+
+
+def _model_field_at(model: type[models.Model], path: list[str]) -> Any:
+    """The field that ``path`` leads to from ``model``, through its relations."""
+    for name in path[:-1]:
+        model = model._meta.get_field(name).related_model  # type: ignore[assignment]  # a relation, else nothing works
+    return model._meta.get_field(path[-1])
