@@ -1,8 +1,9 @@
 # Needs only make and a Python: `make` alone tells what there is.
 .POSIX:
-.PHONY: help demo test test-newest lint types contracts clean
+.PHONY: help demo demo-filesystem demo-s3 demo-azure test test-newest lint types contracts clean
 
 PORT ?= 8000
+STORAGE ?= filesystem
 PYTHON ?=
 PYTHON_NEWEST ?=
 PYTEST_ARGS ?=
@@ -12,8 +13,18 @@ NEWEST = .venv-newest/bin/python
 # Behind the PATH, for machines without Node.js: there npm and node come from PyPI into the venv.
 WITH_NODE = PATH="$$PATH:$$PWD/.venv/bin"
 
+MANAGE = $(VENV) asgi_app/manage.py
+SERVE = $(VENV) -m uvicorn asgi_app.asgi:application --host 127.0.0.1 --port $(PORT) --timeout-graceful-shutdown 3
+ORIGINS = http://127.0.0.1:$(PORT) http://localhost:$(PORT)
+# A database for each storage, since its records name files there. On the PATH, the servers that stand for Amazon's and
+# Microsoft's: weed from PyPI, azurite-blob from npm.
+IN_CLOUD = DEMO_DATA="$${DEMO_DATA:-.demo}/$(STORAGE)" PATH="$$PWD/.venv/bin:$$PWD/node_modules/.bin:$$PATH"
+# Without a shell in between, which would keep signals to itself.
+BESIDE = exec env $(IN_CLOUD) $(VENV) -m asgi_app.storage_server
+
 help:
 	@echo 'make demo         the demo on http://127.0.0.1:$(PORT)/ (PORT=8001 changes it)'
+	@echo '                  STORAGE=s3 or STORAGE=azure: with a server that stands for the cloud beside it'
 	@echo 'make test         the whole suite with branch coverage (PYTEST_ARGS="-k name" for a part)'
 	@echo 'make test-newest  the suite on Python 3.13 with the newest Django'
 	@echo 'make lint         ruff and tsc'
@@ -23,10 +34,22 @@ help:
 	@echo
 	@echo 'PYTHON=/path/to/python chooses the Python for .venv, PYTHON_NEWEST= the one for .venv-newest.'
 
-demo: .venv/demo.stamp
-	$(VENV) asgi_app/manage.py migrate --verbosity 0
-	$(VENV) asgi_app/manage.py demo_user
-	$(VENV) -m uvicorn asgi_app.asgi:application --host 127.0.0.1 --port $(PORT) --lifespan off --timeout-graceful-shutdown 3
+demo: demo-$(STORAGE)
+
+demo-filesystem: .venv/demo.stamp
+	$(MANAGE) migrate --verbosity 0
+	$(MANAGE) demo_user
+	$(SERVE)
+
+demo-s3: .venv/demo-s3.stamp
+	$(IN_CLOUD) $(MANAGE) migrate --verbosity 0
+	$(IN_CLOUD) $(MANAGE) demo_user
+	$(BESIDE) s3 sh -c '$(MANAGE) demo_bucket $(ORIGINS) && exec $(SERVE)'
+
+demo-azure: .venv/demo-azure.stamp node_modules/.stamp
+	$(IN_CLOUD) $(MANAGE) migrate --verbosity 0
+	$(IN_CLOUD) $(MANAGE) demo_user
+	$(BESIDE) azure sh -c '$(MANAGE) demo_container $(ORIGINS) && exec $(SERVE)'
 
 test: .venv/dev.stamp node_modules/.stamp
 	$(VENV) -m pytest --cov $(PYTEST_ARGS)
@@ -70,6 +93,14 @@ clean:
 
 .venv/demo.stamp: .venv/bin/python pyproject.toml
 	$(VENV) -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	touch $@
+
+.venv/demo-s3.stamp: .venv/bin/python pyproject.toml
+	$(VENV) -m pip install --quiet --disable-pip-version-check --editable '.[demo-s3]'
+	touch $@
+
+.venv/demo-azure.stamp: .venv/bin/python pyproject.toml
+	$(VENV) -m pip install --quiet --disable-pip-version-check --editable '.[demo-azure]'
 	touch $@
 
 .venv/dev.stamp: .venv/bin/python pyproject.toml

@@ -21,6 +21,8 @@ application = ProtocolTypeRouter(
         # Answers /static/ itself and passes every other request on untouched, bodies included, so the demo
         # needs no file server. In production let nginx, a CDN or WhiteNoise serve static files.
         "http": ASGIStaticFilesHandler(django_application),
+        # Closes the connections to S3 or Azure when the server ends.
+        "lifespan": django_application,
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

@@ -1,7 +1,8 @@
 """Settings of the demo: everything embedded, nothing to install or start beside Python.
 
 Environment: DEMO_DATA names the folder for database, uploads and secret key (default: `.demo` beside
-`asgi_app`); DEMO_DEBUG=0 turns DEBUG off.
+`asgi_app`); DEMO_DEBUG=0 turns DEBUG off; DEMO_STORAGE (filesystem, s3, azure) and DEMO_STORAGE_URL say where
+files lie, and are set by `make demo STORAGE=…`.
 """
 
 import os
@@ -84,8 +85,31 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Of these you need one. S3 and Azure extend the storages of django-storages and take the same options and settings.
+STORAGE_URL = os.environ.get("DEMO_STORAGE_URL", "")
+FILE_STORAGES = {
+    "filesystem": {"BACKEND": "async_uploads.storage.filesystem.FileSystemAsyncUploadStorage"},
+    "s3": {
+        "BACKEND": "async_uploads.storage.s3.S3AsyncUploadStorage",
+        # The keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from the machine's role. Amazon's own
+        # S3 needs no endpoint_url.
+        "OPTIONS": {
+            "bucket_name": "demo",
+            "region_name": "us-east-1",
+            "endpoint_url": STORAGE_URL,
+            "signature_version": "s3v4",
+        },
+    },
+    "azure": {
+        "BACKEND": "async_uploads.storage.azure.AzureAsyncUploadStorage",
+        "OPTIONS": {
+            "azure_container": "demo",
+            "connection_string": os.environ.get("AZURE_STORAGE_CONNECTION_STRING", ""),
+        },
+    },
+}
 STORAGES = {
-    "default": {"BACKEND": "async_uploads.storage.filesystem.FileSystemAsyncUploadStorage"},
+    "default": FILE_STORAGES[os.environ.get("DEMO_STORAGE") or "filesystem"],
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 MEDIA_ROOT = DATA_DIR / "media"
@@ -101,14 +125,15 @@ LOGOUT_REDIRECT_URL = "documents"
 CSRF_COOKIE_HTTPONLY = True
 
 # Sent by library/middleware.py. 'self' does not cover WebSockets in every browser, so they are named;
-# `blob:` is for previews of images. With S3 or Azure, add their host to connect-src and img-src.
+# `blob:` is for previews of images. Browsers send files to S3 or Azure, and read them from there, by themselves.
+STORAGE_SOURCE = f" {STORAGE_URL}" if STORAGE_URL else ""
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'self'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob: data:",
-        "connect-src 'self' ws: wss:",
+        f"img-src 'self' blob: data:{STORAGE_SOURCE}",
+        f"connect-src 'self' ws: wss:{STORAGE_SOURCE}",
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'self'",

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 
 from asgi_app.library.forms import AttachmentFormSet, ContractForm, DocumentForm
 from asgi_app.library.models import Contract, Document, may_change_document
+from async_uploads.exceptions import StorageUnavailable
 from async_uploads.models import AsyncTempFile
 from async_uploads.owners import aowner_of_request
 
@@ -39,11 +40,19 @@ async def document(request: HttpRequest, pk: int) -> HttpResponse:
     shown = await aget_object_or_404(Document.objects.select_related("owner"), pk=pk)
     context = {
         "document": shown,
-        "size": await shown.file.asize() if await shown.file.aexists() else None,
+        "size": await size_of(shown),
         "attachments": [attachment async for attachment in shown.attachments.all()],
         "may_change": may_change_document(await request.auser(), shown),
     }
     return await arender(request, "library/document.html", context)
+
+
+async def size_of(document: Document) -> int | None:
+    """In bytes; a page can do without, where the storage cannot tell it."""
+    try:
+        return await document.file.asize()
+    except (FileNotFoundError, StorageUnavailable):
+        return None
 
 
 async def create_document(request: HttpRequest) -> HttpResponse:
@@ -58,8 +67,10 @@ async def edit_document(request: HttpRequest, pk: int) -> HttpResponse:
 @sync_to_async
 def document_form(request: HttpRequest, document: Document) -> HttpResponse:
     """Show and save the form. The files are in storage already: their keys are what is posted."""
-    form = DocumentForm(request.POST or None, instance=document)
-    attachments = AttachmentFormSet(request.POST or None, instance=document, prefix="attachments")
+    form = DocumentForm(request.POST or None, request.FILES or None, instance=document)
+    attachments = AttachmentFormSet(
+        request.POST or None, request.FILES or None, instance=document, prefix="attachments"
+    )
     if request.method == "POST" and all([form.is_valid(), attachments.is_valid()]):
         # Rolled back together; the uploads stay usable and the person can submit again.
         with transaction.atomic():
@@ -132,7 +143,7 @@ async def create_contract(request: HttpRequest) -> HttpResponse:
 
 @sync_to_async
 def contract_form(request: HttpRequest) -> HttpResponse:
-    form = ContractForm(request.POST or None)
+    form = ContractForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         contract = form.save()
         messages.success(request, _("“%s” is filed.") % contract)

@@ -20,6 +20,10 @@ function show(status) {
     refresh();
     return;
   }
+  // Of bytes that go straight to S3 or Azure, the server only hears: its state is "pending" until they have arrived.
+  if (status.state === "pending" && status.received > 0) {
+    row.querySelector(".state").textContent = list.dataset.uploading;
+  }
   const bar = row.querySelector("progress");
   if (status.total) bar.max = status.total;
   bar.value = status.received;
