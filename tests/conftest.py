@@ -19,6 +19,10 @@ from PIL import Image
 from async_uploads.registry import default_async_field_registry
 from tests.testapp.models import Document
 
+pytest.register_assert_rewrite("async_uploads.testing")
+
+pytest_plugins = ["tests.servers.fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def empty_media() -> Iterator[None]:

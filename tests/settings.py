@@ -37,9 +37,31 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "crispy_forms",
+    "crispy_bootstrap5",
+    "widget_tweaks",
+    "guardian",
+    "rest_framework",
+    "rest_framework.authtoken",
     "async_uploads",
+    "async_uploads.drf",
+    "tests.drfapp",
+    "tests.office",
+    "tests.pages",
     "tests.testapp",
 ]
+
+CRISPY_ALLOWED_TEMPLATE_PACKS = CRISPY_TEMPLATE_PACK = "bootstrap5"
+ANONYMOUS_USER_NAME = None  # else guardian keeps a row among the users for those who are not signed in
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "LIST_SERIALIZER_ERRORS_AS_DICT": True,  # as it will be in DRF 3.20
+}
+SILENCED_SYSTEM_CHECKS = ["guardian.W001"]  # its backend is for the tests that name it
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -81,7 +103,7 @@ DATABASES = {
     },
 }
 
-STORAGES = {
+STORAGES: dict[str, object] = {
     "default": {"BACKEND": "async_uploads.storage.filesystem.FileSystemAsyncUploadStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }

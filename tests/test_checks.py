@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import checks
 from django.core.asgi import get_asgi_application as djangos_asgi_application
 from django.urls import path
 
 from async_uploads.asgi import get_asgi_application
 from async_uploads.checks import OWNER_MIDDLEWARE, SESSION_MIDDLEWARE
+from async_uploads.middleware import UploadOwnerMiddleware
 from async_uploads.registry import default_async_field_registry
 from tests.testapp.models import Document
 
@@ -87,6 +89,7 @@ def test_every_documented_setting_is_known(settings: Any) -> None:
         "RESOLVE_PERM_NAME": None,
         "INLINE_TYPES": ["image/png"],
         "SENDFILE": None,
+        "THROTTLE": None,
     }
 
     assert found() == {}
@@ -158,6 +161,36 @@ def test_middleware_that_is_missing(settings: Any, middleware: str, check_id: st
     settings.MIDDLEWARE = [each for each in settings.MIDDLEWARE if each != middleware]
 
     assert middleware in str(the_only(check_id).hint)
+
+
+class SessionsOfTheProject(SessionMiddleware):
+    pass
+
+
+class OwnersOfTheProject(UploadOwnerMiddleware):
+    pass
+
+
+def middleware_function(get_response: Any) -> Any:
+    return get_response
+
+
+@pytest.mark.parametrize(
+    ("replaced", "by"),
+    [(SESSION_MIDDLEWARE, SessionsOfTheProject), (OWNER_MIDDLEWARE, OwnersOfTheProject)],
+)
+def test_middleware_that_a_project_has_derived_counts(settings: Any, replaced: str, by: type) -> None:
+    derived = f"{__name__}.{by.__name__}"
+    settings.MIDDLEWARE = [derived if each == replaced else each for each in settings.MIDDLEWARE]
+
+    assert found() == {}
+
+
+def test_other_middleware_is_none_of_ours_be_it_a_function_or_missing(settings: Any) -> None:
+    rest = [each for each in settings.MIDDLEWARE if each != OWNER_MIDDLEWARE]
+    settings.MIDDLEWARE = [*rest, f"{__name__}.middleware_function", f"{__name__}.Missing", "no.such.module"]
+
+    assert OWNER_MIDDLEWARE in str(the_only("async_uploads.W005").hint)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class SyncStorage(AsyncUploadStorage):
             raise FileNotFoundError(name)
         return StoredFile(size=len(self.files[name]), etag="etag")
 
-    def read_range(self, name: str, start: int, end: int) -> bytes:
+    def read_range(self, name: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
         return self.files[name][start:end]
 
     def copy_file(
@@ -75,7 +75,7 @@ class AsyncStorage(AsyncUploadStorage):
             raise FileNotFoundError(name)
         return StoredFile(size=len(self.files[name]), etag="etag")
 
-    async def aread_range(self, name: str, start: int, end: int) -> bytes:
+    async def aread_range(self, name: str, start: int, end: int, *, if_match: str | None = None) -> bytes:
         return self.files[name][start:end]
 
     async def acopy_file(
@@ -123,6 +123,8 @@ def test_the_sync_forms(kind: type[SyncStorage | AsyncStorage]) -> None:
     assert storage.read_range("a", 1, 3) == b"on"
     storage.move_file("a", "b")
     assert storage.files == {"b": b"content"}
+    storage.delete("b")
+    assert storage.files == {}
 
 
 async def test_a_verb_that_was_forgotten_says_so() -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django import forms
 from django.test import AsyncClient
+from django.utils import timezone
 
 from async_uploads.models import AsyncTempFile
 from async_uploads.promotion import apromote_key
 from async_uploads.signals import file_promoted, promotion_failed
+from async_uploads.sweeping import asweep
 from tests.asking import as_json, url_of
 from tests.cloud import PDF, Cloud, booklet_ticket, complete, direct_uploads
 from tests.testapp.models import Album
@@ -179,3 +182,43 @@ async def test_bytes_that_failed_are_not_promoted_when_a_queue_delivers_twice(
 
     assert (await AsyncTempFile.objects.aget()).state == "failed"
     assert (await Album.objects.aget(pk=album.pk)).booklet.name == key
+
+
+def let_it_grow_old() -> None:
+    AsyncTempFile.objects.update(
+        created_at=timezone.now() - timedelta(hours=49), updated_at=timezone.now() - timedelta(hours=49)
+    )
+
+
+async def test_bytes_that_never_arrive_are_not_waited_for_without_end(
+    async_client: AsyncClient, cloud: Cloud
+) -> None:
+    """Saved past the form, and the browser was closed before it had sent anything."""
+    key = await booklet_ticket(async_client)
+    album = await Album.objects.acreate(booklet=key)
+    await AsyncTempFile.objects.aupdate(updated_at=timezone.now() - timedelta(hours=1))
+    early = await asweep()
+    assert (await AsyncTempFile.objects.aget()).state == "pending", "it may still come"
+    await sync_to_async(let_it_grow_old)()
+
+    first, second = await asweep(), await asweep()
+
+    assert early.errors == []
+    assert len(first.errors) == 1
+    assert second.errors == []
+    row = await AsyncTempFile.objects.aget()
+    assert (row.state, row.error_code, row.record_pk) == ("failed", "incomplete", str(album.pk))
+
+
+async def test_bytes_that_arrive_after_the_save_are_promoted_by_the_sweep(
+    async_client: AsyncClient, cloud: Cloud
+) -> None:
+    key = await booklet_ticket(async_client)
+    await Album.objects.acreate(booklet=key)
+    cloud.receive(key, PDF)
+    await sync_to_async(let_it_grow_old)()
+
+    report = await asweep()
+
+    assert (report.promoted, report.errors) == (1, [])
+    assert (await Album.objects.aget()).booklet.name == "booklets/booklet.pdf"

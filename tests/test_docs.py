@@ -12,6 +12,7 @@ from django.utils.translation import override
 from async_uploads import checks, exceptions, signals
 from async_uploads.conf import UploadSettings
 from async_uploads.exceptions import UploadError
+from async_uploads.fields import definitions
 from async_uploads.forms import widget_messages
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +38,8 @@ def test_documented_defaults_are_true(name: str) -> None:
 
 
 def test_system_checks_are_all_documented() -> None:
-    ids = set(re.findall(r'id="(async_uploads\.\w+)"', Path(checks.__file__).read_text()))
+    sources = [Path(module.__file__ or "").read_text() for module in (checks, definitions)]
+    ids = set(re.findall(r'id="(async_uploads\.\w+)"', "".join(sources)))
     assert listed("System checks") == ids
 
 

@@ -17,8 +17,8 @@ from django.core.files.base import ContentFile
 from async_uploads.exceptions import StorageFull
 from async_uploads.storage import filesystem
 from async_uploads.storage.filesystem import FileSystemAsyncUploadStorage
+from tests.stored_files import CONTENT, SOURCE, TARGET, content_of, put, receive
 from tests.test_broken_transfers import MIB, no_file_larger_than
-from tests.test_storages import CONTENT, SOURCE, TARGET, content_of, put, receive
 
 OTHER_FILE_SYSTEM = Path("/dev/shm")  # the kernel's own, there on every Linux
 

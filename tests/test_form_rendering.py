@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from crispy_forms.helper import FormHelper
+from crispy_forms.layout import Field, Layout
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.forms import modelform_factory, modelformset_factory
+from django.forms.renderers import DjangoTemplates
 from django.http import HttpRequest
+from django.template import Context, Template
 from django.test import Client, RequestFactory
 from django.utils import translation
 from pytest_django import Settings
@@ -19,6 +24,8 @@ from pytest_django import Settings
 from async_uploads import forms
 from tests.arrivals import arrived
 from tests.conftest import field_id_of, image_bytes
+from tests.pages.forms import Attachments
+from tests.pages.models import Story
 from tests.testapp.models import Album, Document, Elsewhere, Letter, NullablePicture, Picture
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -71,13 +78,13 @@ def test_the_element_knows_where_to_upload_and_what_is_allowed() -> None:
     assert not {"kind", "allow-empty", "instance-id"} & set(widget.element)
 
 
-def test_the_label_points_at_the_file_input_and_the_name_is_the_hidden_one() -> None:
+def test_the_label_points_at_the_file_input_and_the_key_has_the_fields_name() -> None:
     form = DocumentForm()
     widget = widget_of(form)
 
     assert 'for="id_file"' in form["file"].label_tag()
     assert widget.input["id"] == "id_file"
-    assert "name" not in widget.input
+    assert widget.input["name"] == "file-plain"
     assert widget.hidden["name"] == "file"
     assert widget.hidden["value"] == ""
 
@@ -260,3 +267,88 @@ def test_the_pages_of_the_admin_show_the_widget_and_save() -> None:
     assert Widget(change.content.decode()).element["instance-id"] == str(document.pk)
     assert saved.status_code == 302
     assert Document.objects.latest("pk").file.name == "documents/report.txt"
+
+
+RENDERERS = [
+    "django.forms.renderers.DjangoTemplates",
+    "django.forms.renderers.TemplatesSetting",
+]
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+@pytest.mark.parametrize("style", ["as_p", "as_div", "as_table", "as_ul"])
+def test_django_renders_the_form_in_each_of_its_styles(renderer: str, style: str, settings: Settings) -> None:
+    settings.FORM_RENDERER = renderer
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django.forms"]
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "APP_DIRS": True}]
+    document = Document.objects.create(file=ContentFile(b"x", name="notes.txt"))
+
+    widget = Widget(getattr(DocumentForm(instance=document), style)())
+
+    assert widget.element["field-id"] == field_id_of(Document)
+    assert widget.value["key"] == "documents/notes.txt"
+    assert (widget.input["name"], widget.input["id"]) == ("file-plain", "id_file")
+
+
+def test_renderer_of_the_projects_own_renders_the_form() -> None:
+    class OwnRenderer(DjangoTemplates):
+        field_template_name = "django/forms/field.html"
+
+    assert Widget(DocumentForm(renderer=OwnRenderer()).as_div()).hidden["name"] == "file"
+
+
+def test_crispy_forms_render_the_widget_with_their_classes() -> None:
+    html = Template("{% load crispy_forms_tags %}{{ form|crispy }}").render(Context({"form": DocumentForm()}))
+    widget = Widget(html)
+
+    assert (widget.input["name"], widget.hidden["name"]) == ("file-plain", "file")
+    assert "form-control" in str(widget.input["class"])
+    assert widget.element["field-id"] == field_id_of(Document)
+
+
+def test_crispy_forms_show_an_error_beside_an_element_that_is_invalid() -> None:
+    form = DocumentForm({"file": "{}"})
+
+    html = str(Template("{% load crispy_forms_tags %}{{ form|crispy }}").render(Context({"form": form})))
+
+    assert Widget(html).element["class"] == "is-invalid"
+    assert re.search(r"</async-file-input>\s*<(span|p|div) [^>]*class=\"invalid-feedback\"", html)
+
+
+def test_crispy_forms_layout_makes_a_whole_multipart_form() -> None:
+    helper = FormHelper()
+    helper.layout = Layout("title", Field("file", css_class="large", data_kind="report"))
+    source = "{% load crispy_forms_tags %}{% crispy form helper %}"
+
+    html = str(Template(source).render(Context({"form": DocumentForm(), "helper": helper})))
+
+    assert 'enctype="multipart/form-data"' in html
+    assert "large" in str(Widget(html).input["class"])
+    assert Widget(html).input["data-kind"] == "report"
+    assert 'type="module"' in html
+
+
+def test_widget_tweaks_give_the_file_input_classes_and_attributes() -> None:
+    source = (
+        "{% load widget_tweaks %}"
+        '{% render_field form.file class+="wide" data-kind="report" %}|{{ form.file|add_class:"narrow" }}'
+    )
+
+    rendered, filtered = str(Template(source).render(Context({"form": DocumentForm()}))).split("|")
+
+    assert (Widget(rendered).input["class"], Widget(rendered).input["data-kind"]) == ("wide", "report")
+    assert Widget(filtered).input["class"] == "narrow"
+    assert Widget(filtered).element["field-id"] == field_id_of(Document)
+
+
+def test_formset_of_many_files_renders_its_rows_and_a_template_for_more() -> None:
+    formset: Any = Attachments(prefix="attachments", instance=Story())
+
+    html = str(formset)
+
+    assert html.startswith("<async-file-formset")
+    assert 'name="attachments-TOTAL_FORMS"' in html
+    assert html.count("<async-file-input") == 3
+    assert 'name="attachments-__prefix__-file-plain"' in html.split("<template>")[1]
+    assert "async_uploads/many-files.js" in str(formset.media)
+    assert "async_uploads/async-file-input.js" in str(formset.media)

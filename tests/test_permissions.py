@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.contrib.auth.backends import BaseBackend
-from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
+from django.http import Http404
 from django.test import AsyncClient
 
 from async_uploads.models import AsyncTempFile
 from async_uploads.permissions import aallows, resolve_perm_name
 from tests.asking import as_json, ask_upload, url_of
 from tests.conftest import field_id_of
+from tests.permission_asking import MODEL_BACKEND, ask, ask_file, signed_in
 from tests.testapp.models import Document, Guarded
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 class TitleBackend(BaseBackend):
@@ -31,27 +32,6 @@ class TitleBackend(BaseBackend):
 
 def project_permission(entity: type[Model], action: str, is_global: bool) -> str:
     return f"project.{action}_{entity._meta.model_name}{'' if is_global else '_of_object'}"
-
-
-async def ask(client: AsyncClient, *, field: str = "file", **more: Any) -> int:
-    """The status of a ticket request for Guarded."""
-    response = await client.post(
-        url_of("generate-upload-url"),
-        **as_json(fieldId=field_id_of(Guarded, field), filename="a.txt", **more),
-    )
-    status: int = response.status_code
-    return status
-
-
-async def signed_in(name: str = "ada", *codenames: str, **more: Any) -> AsyncClient:
-    def make() -> User:
-        user = User.objects.create_user(name, **more)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        return user
-
-    client = AsyncClient()
-    await client.aforce_login(await sync_to_async(make)(), backend=MODEL_BACKEND)
-    return client
 
 
 @pytest.mark.parametrize(
@@ -125,26 +105,6 @@ async def test_async_callable_is_asked_about_the_record() -> None:
     assert await ask(await signed_in("ada"), field="for_staff", instanceId=record.pk) == 200
 
 
-@pytest.mark.parametrize("pk", [0, -1, 999, 2**63, 10**30, "x", "1.5", "\ud800", "9" * 5000, "1 OR 1=1"])
-async def test_record_that_is_not_there_is_not_found(async_client: AsyncClient, pk: int | str) -> None:
-    await Document.objects.acreate()
-    given = as_json(fieldId=field_id_of(), filename="a.txt", instanceId=pk)
-
-    assert (await async_client.post(url_of("generate-upload-url"), **given)).status_code == 404
-
-
-async def test_record_that_is_not_there_is_not_found_by_the_download(async_client: AsyncClient) -> None:
-    for pk in (0, 999, 2**63, "x", "9" * 5000):
-        url = url_of("download-file", field_id=field_id_of(), instance_id=pk)
-        assert (await async_client.get(url)).status_code == 404
-
-
-async def test_pk_with_nul_is_invalid(async_client: AsyncClient) -> None:
-    given = as_json(fieldId=field_id_of(), filename="a.txt", instanceId="1\0")
-
-    assert (await async_client.post(url_of("generate-upload-url"), **given)).status_code == 400
-
-
 async def test_download_needs_the_view_permission(async_client: AsyncClient) -> None:
     key = await ask_upload(
         await signed_in("author", "add_guarded"), b"secret", "a.txt", model=Guarded, field="file"
@@ -170,12 +130,8 @@ async def test_backend_with_object_permissions_is_asked_about_the_object(setting
     assert await ask(ada, instanceId=own.pk) == 200
     assert await ask(ada, instanceId=other.pk) == 403
     assert await ask(ada) == 403
-    assert (await ada.get(_download(own))).status_code == 404  # allowed, and there is no file
-    assert (await ada.get(_download(other))).status_code == 403
-
-
-def _download(record: Guarded) -> str:
-    return url_of("download-file", field_id=field_id_of(Guarded), instance_id=record.pk)
+    assert await ask_file(ada, own.pk) == 404  # allowed, and there is no file
+    assert await ask_file(ada, other.pk) == 403
 
 
 async def test_callable_that_returns_something_true_counts_as_yes() -> None:
@@ -198,3 +154,98 @@ async def test_sync_callable_that_hands_on_a_coroutine_is_awaited() -> None:
         return False
 
     assert await aallows(lambda user, obj: no(user, None), AnonymousUser(), None) is False
+
+
+class SyncDecision:
+    def __call__(self, user: Any, obj: Any) -> bool:
+        return bool(Guarded.objects.filter(pk=obj.pk, title=user.get_username()).exists())
+
+
+async def is_namesake(user: Any, obj: Any, *, allowed: bool = True) -> bool:
+    return allowed and await Guarded.objects.filter(pk=obj.pk, title=user.get_username()).aexists()
+
+
+def is_namesake_sync(user: Any, obj: Any, *, allowed: bool = True) -> bool:
+    return allowed and SyncDecision()(user, obj)
+
+
+@pytest.mark.parametrize(
+    "permission",
+    [
+        SyncDecision(),
+        is_namesake,
+        is_namesake_sync,
+        partial(is_namesake),
+        partial(is_namesake_sync, allowed=True),
+    ],
+    ids=["object", "async function", "function", "partial of an async function", "partial of a function"],
+)
+async def test_callable_of_any_kind_may_ask_the_database(permission: Any) -> None:
+    record = await Guarded.objects.acreate(title="ada")
+
+    assert await aallows(permission, User(username="ada"), record) is True
+    assert await aallows(permission, User(username="bob"), record) is False
+
+
+@pytest.mark.parametrize(
+    "decide", [partial(is_namesake, allowed=False), partial(is_namesake_sync, allowed=False)]
+)
+async def test_partial_keeps_what_it_was_given(decide: Any) -> None:
+    record = await Guarded.objects.acreate(title="ada")
+
+    assert await aallows(decide, User(username="ada"), record) is False
+
+
+async def test_callable_is_asked_about_anonymous_inactive_and_super_users_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It decides itself: nobody is let in or kept out before it."""
+    asked = []
+
+    def note(user: Any, obj: Any) -> bool:
+        asked.append((user.is_anonymous, user.is_active, user.is_superuser))
+        return True
+
+    for user in (AnonymousUser(), User(is_active=False), User(is_superuser=True)):
+        assert await aallows(note, user, None)
+
+    assert asked == [(True, False, False), (False, False, False), (False, True, True)]
+
+
+def refuse(user: Any, obj: Any) -> bool:
+    raise PermissionDenied("Not before noon.")
+
+
+async def arefuse(user: Any, obj: Any) -> bool:
+    raise PermissionDenied
+
+
+def deny_all_knowledge(user: Any, obj: Any) -> bool:
+    raise Http404("No Guarded matches the given query.")
+
+
+@pytest.mark.parametrize(
+    ("permission", "status", "answer"),
+    [
+        (refuse, 403, {"code": "permission_denied", "detail": "Not before noon."}),
+        (arefuse, 403, {"code": "permission_denied", "detail": "You do not have permission to do this."}),
+        (deny_all_knowledge, 404, {"code": "not_found", "detail": "No Guarded matches the given query."}),
+    ],
+)
+async def test_refusal_that_a_callable_raises_is_answered_as_any_other(
+    monkeypatch: pytest.MonkeyPatch, permission: Any, status: int, answer: dict[str, str]
+) -> None:
+    field: Any = Guarded._meta.get_field("file")
+    for name in ("_perm_create", "_perm_detail"):
+        monkeypatch.setattr(field, name, permission)
+    record = await Guarded.objects.acreate()
+    given = as_json(fieldId=field_id_of(Guarded), filename="a.txt")
+
+    ticket = await AsyncClient().post(url_of("generate-upload-url"), **given)
+    file = await AsyncClient().get(
+        url_of("download-file", field_id=field_id_of(Guarded), instance_id=record.pk)
+    )
+
+    for response in (ticket, file):
+        assert response.status_code == status
+        assert response.json() == answer

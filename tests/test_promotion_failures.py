@@ -51,7 +51,7 @@ def let_the_lease_run_out() -> None:
 def crashed_after_the_claim(monkeypatch: pytest.MonkeyPatch) -> Document:
     """A record whose process died between the commit and the promotion."""
     with monkeypatch.context() as crash:
-        crash.setattr("async_uploads.promotion.dispatch", lambda claims: None)
+        crash.setattr("async_uploads.promotion.dispatching.dispatch", lambda claims: None)
         return Document.objects.create(file=arrived())
 
 

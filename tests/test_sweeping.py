@@ -59,7 +59,7 @@ def uploading(part: bytes = b"half") -> str:
 def saved_by_a_process_that_died(monkeypatch: pytest.MonkeyPatch, name: str = "report.txt") -> str:
     """The key of a record whose promotion never ran."""
     with monkeypatch.context() as crash:
-        crash.setattr("async_uploads.promotion.dispatch", lambda claims: None)
+        crash.setattr("async_uploads.promotion.dispatching.dispatch", lambda claims: None)
         key = arrived(b"saved", name)
         Document.objects.create(file=key)
     return aged(key, lease_until=timezone.now() - timedelta(seconds=1))

@@ -3,15 +3,21 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.browser.cloud_demo import AzureDemo, CloudDemo, S3Demo
 from tests.browser.complaints import Complaints
 from tests.browser.connection import Connection
 from tests.browser.demo_server import ROOT, DemoServer
+from tests.servers.azurite import AzureServer
+from tests.servers.processes import missing
+from tests.servers.proxy import Proxy
+from tests.servers.seaweedfs import S3Server
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM_FLAGS = [
@@ -29,14 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-def missing(what: str, install: str) -> None:
-    """Without it, a person's run skips and says how to get it; CI fails."""
-    reason = f"{what} is missing. {install}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="package")
@@ -65,6 +63,23 @@ def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServe
 def demo(running_demo: DemoServer) -> DemoServer:
     running_demo.ensure_running()
     return running_demo
+
+
+@pytest.fixture(scope="package", params=["s3", "azure"])
+def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudDemo]:
+    """A demo that keeps its files in a cloud."""
+    data = tmp_path_factory.mktemp(f"demo-{request.param}")
+    with ExitStack() as network:
+        cloud: CloudDemo
+        if request.param == "s3":
+            s3: S3Server = request.getfixturevalue("seaweedfs")
+            cloud = S3Demo(data, s3, network.enter_context(Proxy(s3.endpoint_url)))
+        else:
+            azure: AzureServer = request.getfixturevalue("azurite")
+            cloud = AzureDemo(data, azure, network.enter_context(Proxy(azure.account_url)))
+        cloud.start()
+        yield cloud
+        cloud.server.kill()
 
 
 @pytest.fixture(scope="package")

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,8 @@ def free_port() -> int:
 
 
 class DemoServer:
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, environment: Mapping[str, str] | None = None) -> None:
+        """``environment`` says where it keeps its files, if not in ``data``."""
         self.data = data
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -28,6 +30,7 @@ class DemoServer:
             **os.environ,
             "DEMO_DATA": str(data),
             "DJANGO_SETTINGS_MODULE": "asgi_app.settings",
+            **(environment or {}),
         }
         self.process: subprocess.Popen[bytes] | None = None
 

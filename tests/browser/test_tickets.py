@@ -1,6 +1,7 @@
 """The browser does what the ticket says, so that other storages need no new JavaScript: here a storage of our own."""
 
 import json
+from html import escape
 from typing import Any
 
 import pytest
@@ -174,3 +175,25 @@ def test_refused_ticket_says_why(
 
     field.expect_failed(words)
     expect(field.button("retry")).to_have_count(0 if code in (400, 403) else 1)
+
+
+@pytest.mark.parametrize(("prefix", "asked"), [("incoming/", True), ("async-temp-files/", False)])
+def test_upload_of_a_storage_with_a_prefix_of_its_own_is_followed(
+    page: Page, prefix: str, asked: bool
+) -> None:
+    """A form that is shown again with an upload in it: what became of that meanwhile?"""
+    value = {"key": "incoming/2026/11/22/token-report.txt", "name": "report.txt"}
+    expired = {**status("expired"), "key": value["key"]}
+    page.route("**/upload-status/*", lambda route: route.fulfill(json=expired))
+    page.route_web_socket("**/ws/async-uploads/", lambda socket: None)
+
+    def show_again(route: Route) -> None:
+        answer = route.fetch()
+        html = answer.text().replace('temporary-prefix="async-temp-files/"', f'temporary-prefix="{prefix}"')
+        shown = html.replace('name="file" value=""', f'name="file" value="{escape(json.dumps(value))}"')
+        route.fulfill(response=answer, body=shown)
+
+    page.route("**/documents/new/", show_again)
+    page.goto("/documents/new/")
+
+    FileField(page, "file").expect_state("failed" if asked else "stored")

@@ -138,3 +138,19 @@ class Elsewhere(models.Model):
     file = AsyncFileField(
         async_field_registry=second_registry, perm_create=None, perm_update=None, perm_detail=None, blank=True
     )
+
+
+class Portrait(models.Model):
+    """Files that go when nobody needs them any more; two fields, so that one file can be in both."""
+
+    title = models.CharField(max_length=100, blank=True)
+    file = AsyncFileField(
+        upload_to="portraits",
+        perm_create=None,
+        perm_update=None,
+        perm_detail=None,
+        delete_replaced="on_commit",
+        blank=True,
+    )
+    other = AsyncFileField(upload_to="portraits", delete_replaced="on_commit", blank=True)
+    kept = AsyncFileField(upload_to="portraits", blank=True)

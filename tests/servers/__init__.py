@@ -1,0 +1,1 @@
+"""The real servers that the storages are tested against: SeaweedFS for S3, Azurite for Azure."""
