@@ -70,9 +70,7 @@ async def asend_from(bench: Bench, origin: str) -> None:
     try:
         objection = browsing.objection_to(await browsing.aask_leave(ticket, origin), ticket, origin)
     except NotReached as error:
-        by_name = " Some servers find them only by the bucket's name in the host: addressing_style='virtual'."
-        more = by_name if bench.storage.provider == "s3" else ""
-        raise Wrong(f"no answer to the preflight: {error.reason}", advice + more) from error
+        raise Wrong(f"no answer to the preflight: {error.reason}", advice) from error
     if objection:
         raise Wrong(objection, advice)
     if not browsing.allows_origin(await bench.asend(ticket, key, CONTENT, origin=origin), origin):
