@@ -184,7 +184,12 @@ def served_type(name: str) -> str:
 
 def may_be_inline(name: str) -> bool:
     """May a browser show a file of this name, in place of saving it?"""
-    return served_type(name) in upload_settings.INLINE_TYPES
+    return is_inline_type(served_type(name))
+
+
+def is_inline_type(content_type: str | None) -> bool:
+    """May a browser show what has this Content-Type? Its parameters, such as a charset, do not matter."""
+    return (content_type or "").partition(";")[0].strip().lower() in upload_settings.INLINE_TYPES
 
 
 def disposition(filename: str, *, inline: bool) -> str:

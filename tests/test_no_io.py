@@ -11,9 +11,11 @@ import pytest
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.files.base import ContentFile
 from django.db import connection
+from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from async_uploads.models import AsyncFileInputData
+from async_uploads.registry import default_async_field_registry
 from tests.testapp.models import Album, Document, NullablePicture, Picture
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -113,6 +115,7 @@ async def test_refreshing_touches_no_storage() -> None:
 
 async def test_the_name_and_the_url_of_a_file_touch_nothing() -> None:
     picture = Picture(pk=5, image=FINAL, width=20, height=10)
+    assert reverse(f"{default_async_field_registry.name}:download-file")  # The URLconf is read once, from files.
 
     with no_file_opened():
         assert picture.image.name == FINAL

@@ -17,7 +17,7 @@ from async_uploads.signals import asend_logged, upload_completed
 from async_uploads.storage.base import AsyncUploadStorage, FileChanged, StoredFile
 from async_uploads.temp_files import AsyncTempFile, State
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 READ_SIZE = 256 * 1024
 MOST_READ = 32 * 1024 * 1024

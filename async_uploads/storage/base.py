@@ -215,7 +215,8 @@ class AsyncUploadStorage(FileNaming):
         super().__init_subclass__(**kwargs)
         # Not a method of this class: it would hide the one of Django's storage that a subclass is made of, too.
         if cls.delete is Storage.delete and cls.adelete is not AsyncUploadStorage.adelete:
-            cls.delete = cls._delete_on_loop  # type: ignore[assignment, method-assign]  # as said above
+            derived: Any = cls
+            derived.delete = cls._delete_on_loop
 
     def _delete_on_loop(self, name: str) -> None:
         self._on_loop(self.adelete)(name)

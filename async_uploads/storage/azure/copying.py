@@ -12,8 +12,7 @@ from azure.storage.blob import BlobProperties, ContentSettings, StandardBlobTier
 from azure.storage.blob.aio import BlobClient
 from django.core.exceptions import ImproperlyConfigured
 
-from async_uploads.conf import upload_settings
-from async_uploads.inspection import may_be_inline
+from async_uploads.inspection import is_inline_type, may_be_inline
 from async_uploads.storage.azure.errors import Place, Refused, answer
 from async_uploads.storage.base import FileChanged, OnProgress
 
@@ -107,7 +106,7 @@ def promoted_settings(stored: ContentSettings, wanted: dict[str, Any], name: str
         **wanted,
     }
     # A CDN may serve it as it is, without the headers of a signed URL.
-    inline = may_be_inline(name) and settings["content_type"] in upload_settings.INLINE_TYPES
+    inline = may_be_inline(name) and is_inline_type(settings["content_type"])
     if not inline:
         settings.setdefault("content_disposition", "attachment")
     return ContentSettings(**settings)

@@ -17,7 +17,7 @@ from async_uploads.exceptions import StorageUnavailable
 from async_uploads.storage.azure.copying import Copy
 from async_uploads.storage.azure.errors import Refused, answer
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 LONGEST_INTERVAL = 10.0
 FAILED = ("failed", "aborted")

@@ -15,7 +15,13 @@ from botocore.parsers import ResponseParserError
 from async_uploads.exceptions import StorageUnavailable
 from async_uploads.storage.base import FileChanged
 
-FAULTS = (BotoCoreError, ClientError, ResponseParserError, aiohttp.ClientError, TimeoutError)
+FAULTS: tuple[type[Exception], ...] = (
+    BotoCoreError,
+    ClientError,
+    ResponseParserError,
+    aiohttp.ClientError,
+    TimeoutError,
+)
 ANSWERS = (FileNotFoundError, FileExistsError, FileChanged, StorageUnavailable)
 
 MISSING_KEY = {"NoSuchKey", "404"}

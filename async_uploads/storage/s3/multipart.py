@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from async_uploads.storage.s3.errors import FAULTS, code_of
 from async_uploads.storage.s3.parameters import accepted
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 MAX_PARTS = 10_000
 """S3's limit: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""

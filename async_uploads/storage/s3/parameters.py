@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from async_uploads.conf import upload_settings
-from async_uploads.inspection import may_be_inline, served_type
+from async_uploads.inspection import is_inline_type, may_be_inline, served_type
 from async_uploads.storage.s3.options import S3Options
 
 ENCRYPTION = ("ServerSideEncryption", "SSEKMSKeyId", "SSEKMSEncryptionContext", "BucketKeyEnabled")
@@ -55,7 +54,8 @@ def copy_parameters(
         kept["ContentType"] = served_type(target)
     parameters = {**kept, **given}
     parameters["Metadata"] = {**stored.get("Metadata", {}), **given.get("Metadata", {}), **metadata}
-    if "ContentDisposition" not in given and not _may_be_shown(parameters["ContentType"], target):
+    inline = may_be_inline(target) and is_inline_type(parameters["ContentType"])
+    if not inline and "ContentDisposition" not in given:
         # A CDN that serves it unsigned says what is stored, and not every server keeps a browser from saying "inline".
         parameters["ContentDisposition"] = _as_attachment(kept.get("ContentDisposition", ""))
     return parameters
@@ -67,10 +67,6 @@ async def tags_of(client: Any, request: dict[str, Any], stored: dict[str, Any]) 
         return {}
     tags = (await client.get_object_tagging(**accepted(client, "GetObjectTagging", request)))["TagSet"]
     return {"Tagging": urlencode({tag["Key"]: tag["Value"] for tag in tags})}
-
-
-def _may_be_shown(content_type: str, name: str) -> bool:
-    return may_be_inline(name) and content_type.partition(";")[0].strip() in upload_settings.INLINE_TYPES
 
 
 def _as_attachment(disposition: str) -> str:
