@@ -1,6 +1,6 @@
 # Needs only make and a Python: `make` alone tells what there is.
 .POSIX:
-.PHONY: help demo demo-filesystem demo-s3 demo-azure test test-newest lint types contracts clean
+.PHONY: help demo demo-filesystem demo-s3 demo-azure test test-postgresql test-newest lint types contracts clean
 
 PORT ?= 8000
 STORAGE ?= filesystem
@@ -26,6 +26,8 @@ help:
 	@echo 'make demo         the demo on http://127.0.0.1:$(PORT)/ (PORT=8001 changes it)'
 	@echo '                  STORAGE=s3 or STORAGE=azure: with a server that stands for the cloud beside it'
 	@echo 'make test         the whole suite with branch coverage (PYTEST_ARGS="-k name" for a part)'
+	@echo 'make test-postgresql'
+	@echo '                  all but browsers and cloud storages, on PostgreSQL in place of SQLite'
 	@echo 'make test-newest  the suite on Python 3.13 with the newest Django'
 	@echo 'make lint         ruff and tsc'
 	@echo 'make types        mypy'
@@ -53,6 +55,9 @@ demo-azure: .venv/demo-azure.stamp node_modules/.stamp
 
 test: .venv/dev.stamp node_modules/.stamp
 	$(VENV) -m pytest --cov $(PYTEST_ARGS)
+
+test-postgresql: .venv/dev.stamp node_modules/.stamp
+	ASYNC_UPLOADS_TEST_DATABASE=postgresql $(VENV) -m pytest --ignore=tests/browser -k 'not s3 and not azure' $(PYTEST_ARGS)
 
 test-newest: .venv-newest/test.stamp node_modules/.stamp
 	$(NEWEST) -m pip install --quiet --upgrade Django

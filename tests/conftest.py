@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,11 +18,32 @@ from django.conf import settings
 from PIL import Image
 
 from async_uploads.registry import default_async_field_registry
+from tests.servers.postgresql import running_postgresql
 from tests.testapp.models import Document
 
 pytest.register_assert_rewrite("async_uploads.testing")
 
 pytest_plugins = ["tests.servers.fixtures"]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> Iterator[None]:
+    """Where the settings ask for PostgreSQL, it runs from here on, before pytest-django makes the test database."""
+    if not _on_postgresql():
+        yield
+        return
+    with running_postgresql(Path(str(settings.DATABASES["default"]["HOST"]))):
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """The server goes with all its data, and would not drop a database to which a thread is still connected."""
+    return _on_postgresql()
+
+
+def _on_postgresql() -> bool:
+    return settings.DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql"
 
 
 @pytest.fixture(autouse=True)

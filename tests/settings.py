@@ -1,10 +1,14 @@
-"""The smallest project that has everything async_uploads works with: SQLite, files on disk, channels in memory."""
+"""The smallest project that has everything async_uploads works with: SQLite, files on disk, channels in memory.
+
+With ``ASYNC_UPLOADS_TEST_DATABASE=postgresql`` in the environment, on PostgreSQL instead.
+"""
 
 import atexit
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 # One database file and one media folder per test run; the processes that a run starts inherit its name.
 RUN_ID = os.environ.setdefault("ASYNC_UPLOADS_TEST_RUN", str(os.getpid()))
@@ -90,7 +94,7 @@ TEMPLATES = [
 
 # A file, so that each thread has a connection of its own. IMMEDIATE, because a deferred transaction that reads before
 # it writes fails at once when another writer came between, whatever the timeout.
-DATABASES = {
+DATABASES: dict[str, dict[str, Any]] = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATABASE_PATH,
@@ -102,6 +106,16 @@ DATABASES = {
         "TEST": {"NAME": str(DATABASE_PATH)},
     },
 }
+
+if os.environ.get("ASYNC_UPLOADS_TEST_DATABASE") == "postgresql":
+    # One name for the tests and for the servers that they start.
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": str(RUN_PATH.with_suffix(".postgresql")),
+        "USER": "postgres",
+        "NAME": "tests",
+        "TEST": {"NAME": "tests"},
+    }
 
 STORAGES: dict[str, object] = {
     "default": {"BACKEND": "async_uploads.storage.filesystem.FileSystemAsyncUploadStorage"},
