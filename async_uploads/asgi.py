@@ -9,10 +9,12 @@ from typing import Any, cast
 import django
 from asgiref.sync import sync_to_async
 from django.core import signals
+from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.http import HttpResponse
 from django.urls import Resolver404, get_resolver, set_script_prefix
 
+from async_uploads.checks import check_storages
 from async_uploads.storage.clients import aclose_clients
 from async_uploads.streaming import RequestStream, release_request_thread, wants_stream
 
@@ -109,6 +111,11 @@ class _AnswerBeforeEnd:
 
 
 def get_asgi_application() -> StreamingASGIHandler:
-    """In the place of ``django.core.asgi.get_asgi_application``."""
+    """In the place of ``django.core.asgi.get_asgi_application``.
+
+    Raises ImproperlyConfigured where a field's storage takes no uploads: a server runs no system checks.
+    """
     django.setup(set_prefix=False)
+    if wrong := list(check_storages()):
+        raise ImproperlyConfigured("\n".join(map(str, wrong)))
     return StreamingASGIHandler()

@@ -79,7 +79,7 @@ class UploadSettings:
         return sorted(name for name, value in vars(cls).items() if isinstance(value, Setting))
 
 
-upload_settings = UploadSettings()
+upload_settings: UploadSettings = UploadSettings()
 
 
 def download_url_expiry(own: int | None) -> int:

@@ -14,7 +14,9 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
+from async_uploads import exceptions
 from async_uploads.conf import upload_settings
 
 Action: TypeAlias = Literal["create", "update", "detail"]
@@ -36,18 +38,30 @@ ANSWERS = (
 QUERIES = ("_get_user_permissions", "_get_group_permissions")
 
 
-def resolve_perm_name(entity: type[Model], action: str, is_global: bool) -> str:
+def resolve_perm_name(entity: type[Model], action: str, is_global: bool) -> Permission:
     """The permission for an action on a model: ``app.add_model``, ``app.change_model`` or ``app.view_model``.
 
     ``is_global`` tells that no object is involved (``create``). The setting ``RESOLVE_PERM_NAME``, a dotted
-    path to a function of the same signature, replaces the default.
+    path to a function of the same signature, replaces the default; it may answer whatever a field takes.
     """
     custom = upload_settings.RESOLVE_PERM_NAME
     if custom is not None:
-        name: str = import_string(custom)(entity, action, is_global)
-        return name
+        permission: Permission = import_string(custom)(entity, action, is_global)
+        return permission
     codename = get_permission_codename(CODENAME_OF_ACTION.get(action, action), entity._meta)
     return f"{entity._meta.app_label}.{codename}"
+
+
+async def arequire(permission: Permission, user: Any, record: Model | None) -> None:
+    """Raises PermissionDenied where ``aallows`` says no, with words for who would wonder why."""
+    if await aallows(permission, user, record):
+        return
+    # As in the admin, which asks about models alone, and shows a form whose file nobody may then change.
+    if record is not None and isinstance(permission, str) and await ahas_perm(user, permission, None):
+        raise exceptions.PermissionDenied(
+            _("You have permission to do this for records of this kind, but not for this one.")
+        )
+    raise exceptions.PermissionDenied()
 
 
 async def aallows(permission: Permission, user: Any, record: Model | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import shake_256
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import include, path
 from django.urls.resolvers import URLPattern, URLResolver
 
@@ -12,6 +13,9 @@ from async_uploads.storage.base import AsyncUploadStorage
 
 URLCONF = "async_uploads.urls"
 APP_NAME = "async_uploads"
+
+STORAGE_ERRORS = (ImproperlyConfigured, TypeError)
+"""What a storage raises that can't be made from its settings; TypeError for an option that it does not have."""
 
 _registries: list[AsyncFieldRegistry] = []
 
@@ -33,35 +37,39 @@ class AsyncFieldRegistry:
         return f"{label}.{field.name}"
 
     def register_field(self, field: Any) -> None:
-        """Take in a field; raises TypeError where its storage can't take uploads, ValueError where the id is taken."""
-        if not isinstance(field.storage, AsyncUploadStorage):
-            raise TypeError(
-                f"{field.model._meta.label}.{field.name} needs a storage that is an AsyncUploadStorage, not "
-                f"{type(field.storage).__module__}.{type(field.storage).__qualname__}: pass storage=…, or set "
-                "STORAGES['default']['BACKEND'] to "
-                "'async_uploads.storage.filesystem.FileSystemAsyncUploadStorage'."
-            )
+        """Take in a field; raises ValueError where its id is taken. What its storage is, a system check tells."""
         field_id = self.generate_id(field)
         known = self.fields_by_id.get(field_id)
         if known is not None and known.model._meta.label != field.model._meta.label:
             raise ValueError(f"{self} has a field with the id {field_id!r} already: {known}.")
         self.fields_by_id[field_id] = field
-        field.storage.field_registered(field_id, self.name)
+        if takes_uploads(field):
+            field.storage.field_registered(field_id, self.name)
 
     def get_url_patterns(self) -> tuple[list[URLPattern | URLResolver], str, str]:
         """For ``path("async-uploads/", registry.get_url_patterns())``.
 
         The views are named in the namespace ``async_uploads``, with the registry's name as instance namespace.
         """
-        storages = {id(field.storage): field.storage for field in self.fields_by_id.values()}
+        storages = {
+            id(field.storage): field.storage for field in self.fields_by_id.values() if takes_uploads(field)
+        }
         patterns: list[URLPattern | URLResolver] = [path("", include(URLCONF), {"registry": self})]
         for storage in storages.values():
             patterns += storage.get_url_patterns(self)
         return patterns, APP_NAME, self.name
 
 
+def takes_uploads(field: Any) -> bool:
+    """Is the field's storage one of ours? Not so where it is another, or can't be made from its settings."""
+    try:
+        return isinstance(field.storage, AsyncUploadStorage)
+    except STORAGE_ERRORS:
+        return False
+
+
 def all_registries() -> list[AsyncFieldRegistry]:
     return list(_registries)
 
 
-default_async_field_registry = AsyncFieldRegistry("default")
+default_async_field_registry: AsyncFieldRegistry = AsyncFieldRegistry("default")

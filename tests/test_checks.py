@@ -17,24 +17,8 @@ from async_uploads.asgi import get_asgi_application
 from async_uploads.checks import OWNER_MIDDLEWARE, SESSION_MIDDLEWARE
 from async_uploads.middleware import UploadOwnerMiddleware
 from async_uploads.registry import default_async_field_registry
+from tests.checking import found, the_only
 from tests.testapp.models import Document
-
-
-def found() -> dict[str, list[checks.CheckMessage]]:
-    """What ``manage.py check`` finds of ours, by id."""
-    messages: dict[str, list[checks.CheckMessage]] = {}
-    for message in checks.run_checks():
-        if str(message.id).startswith("async_uploads."):
-            messages.setdefault(str(message.id), []).append(message)
-    return messages
-
-
-def the_only(check_id: str) -> checks.CheckMessage:
-    messages = found()
-    assert list(messages) == [check_id]
-    (message,) = messages[check_id]
-    assert message.hint
-    return message
 
 
 def test_a_whole_project_has_nothing_to_complain_about() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.checks import Error
-from django.core.files.storage import FileSystemStorage, storages
+from django.core.files.storage import storages
 from django.core.management import call_command
 from django.db import models
 from django.test.utils import isolate_apps
@@ -207,22 +207,6 @@ def test_a_storage_may_come_from_the_settings(settings: Settings, own_registry: 
 
 
 @isolate_apps("tests.testapp")
-@pytest.mark.parametrize("storage", [FileSystemStorage(), FileSystemStorage])
-def test_a_storage_that_takes_no_uploads_is_an_error_that_says_what_to_change(
-    own_registry: AsyncFieldRegistry, storage: Any
-) -> None:
-    with pytest.raises(
-        TypeError, match=r"testapp\.Wrong\.file .* AsyncUploadStorage.*FileSystemStorage: pass storage"
-    ):
-
-        class Wrong(models.Model):
-            file = AsyncFileField(storage=storage, async_field_registry=own_registry)
-
-            class Meta:
-                app_label = "testapp"
-
-
-@isolate_apps("tests.testapp")
 def test_a_missing_pillow_can_be_suppressed(
     monkeypatch: pytest.MonkeyPatch, own_registry: AsyncFieldRegistry
 ) -> None:
@@ -294,3 +278,51 @@ def test_the_historical_models_of_migrations_register_nothing() -> None:
 
     assert historical._meta.get_field("file").__class__ is fields.AsyncFileField
     assert default_async_field_registry.fields_by_id == before
+
+
+EVERY_OPTION: dict[str, Any] = {
+    "perm_create": None,
+    "perm_update": "testapp.change_document",
+    "perm_detail": lambda user, record: True,
+    "max_size": 3,
+    "file_restrictions": [".png"],
+    "async_field_registry": second_registry,
+    "download_params": {"inline": False},
+    "delete_replaced": "on_commit",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(AsyncFileField, EVERY_OPTION), (AsyncImageField, {**EVERY_OPTION, "suppress_pillow_check": True})],
+)
+def test_a_clone_has_every_option_though_a_migration_does_not(
+    kind: type[Any], options: dict[str, Any]
+) -> None:
+    """As packages copy fields, for records of history or of another language."""
+    field = kind(upload_to="scans", blank=True, **options)
+
+    clone = field.clone()
+
+    assert type(clone) is kind
+    assert {name: getattr(clone, name) for name in options} == {
+        **options,
+        "file_restrictions": (".png",),
+    }
+    assert set(clone.deconstruct()[3]) == set(field.deconstruct()[3]) == {"upload_to", "blank", "max_length"}
+
+
+@isolate_apps("tests.testapp")
+def test_a_clone_is_served_where_its_original_is(own_registry: AsyncFieldRegistry) -> None:
+    original = AsyncFileField(async_field_registry=own_registry, perm_update=None)
+
+    class Copy(models.Model):
+        file = original.clone()
+        strict = AsyncFileField(async_field_registry=own_registry).clone()
+
+        class Meta:
+            app_label = "testapp"
+
+    assert set(own_registry.fields_by_id.values()) == {field_of(Copy), field_of(Copy, "strict")}
+    assert field_of(Copy).perm_update is None
+    assert field_of(Copy, "strict").perm_update == "testapp.change_copy"

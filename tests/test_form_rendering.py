@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -19,6 +20,8 @@ from django.http import HttpRequest
 from django.template import Context, Template
 from django.test import Client, RequestFactory
 from django.utils import translation
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 from pytest_django import Settings
 
 from async_uploads import forms
@@ -87,6 +90,25 @@ def test_the_label_points_at_the_file_input_and_the_key_has_the_fields_name() ->
     assert widget.input["name"] == "file-plain"
     assert widget.hidden["name"] == "file"
     assert widget.hidden["value"] == ""
+
+
+@pytest.mark.parametrize(
+    ("label", "named"),
+    [
+        (None, "File"),
+        ("", None),
+        (gettext_lazy("File"), "File"),
+        ('5" <or> 8" & more', "5&quot; &lt;or&gt; 8&quot; &amp; more"),
+        (mark_safe('5" disk'), "5&quot; disk"),
+        (mark_safe('Floppy <i class="size">5"</i> &amp; more'), "Floppy 5&quot; &amp; more"),
+    ],
+)
+def test_the_element_knows_its_label_for_pages_that_do_not_show_it(label: Any, named: str | None) -> None:
+    form = DocumentForm()
+    form.fields["file"].label = label
+
+    assert widget_of(form).element.get("label") == (named and unescape(named))
+    assert (f' label="{named}"' in str(form["file"])) == (named is not None)
 
 
 def test_a_required_field_says_so_until_it_has_a_file() -> None:

@@ -10,7 +10,7 @@ from django.test import AsyncClient
 
 from tests.asking import as_json, url_of
 from tests.conftest import field_id_of
-from tests.office.models import Dossier
+from tests.office.models import Dossier, Exhibit, OpenDossiers
 from tests.permission_asking import ask, ask_file, signed_in
 from tests.testapp.models import Document
 
@@ -84,3 +84,21 @@ async def test_record_hidden_by_the_default_manager_is_not_found() -> None:
 
     assert [await ask(who, model=Dossier, instanceId=str(dossier.pk)) for who in (root, clerk)] == [404, 404]
     assert [await ask_file(who, dossier.pk, model=Dossier) for who in (root, clerk)] == [404, 404]
+
+
+async def test_record_that_the_default_manager_joins_with_its_parts_is_found_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A manager that filters on a relation, and does not say ``distinct()``, has the record once for each part."""
+    dossier = await Dossier.objects.acreate(title="open")
+    for label in ("A", "B"):
+        await Exhibit.objects.acreate(dossier=dossier, label=label)
+    clerk = await signed_in("clerk", "change_dossier", "view_dossier")
+    all_of_them = OpenDossiers.get_queryset
+    monkeypatch.setattr(
+        OpenDossiers, "get_queryset", lambda manager: all_of_them(manager).filter(exhibits__label__in="AB")
+    )
+    assert await Dossier.objects.acount() == 2
+
+    assert await ask(clerk, model=Dossier, instanceId=str(dossier.pk)) == 200
+    assert await ask_file(clerk, dossier.pk, model=Dossier) == 404  # allowed, and there is no file

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack, overload
 
 from django import forms as django_forms
 from django.core import checks
 from django.db import models
 
 from async_uploads import forms
+from async_uploads.fields.options import Assignable, FileOptions, ImageOptions, StorageOption, Text, UploadTo
 from async_uploads.fields.replacing import KEEP, ON_COMMIT, DeleteReplaced
 from async_uploads.fields.saving import CHECKED, HISTORICAL_MODELS, check_before_save
 from async_uploads.fields.values import AsyncFieldFile, AsyncFileDescriptor, AsyncImageFieldFile
@@ -43,8 +44,25 @@ class AsyncFileMixin(models.FileField):
     descriptor_class: Any = AsyncFileDescriptor
     form_class: type[forms.AsyncFileField] = forms.AsyncFileField
     measures_images = False
+    kept_in_clones: tuple[str, ...] = (
+        "_perm_create",
+        "_perm_update",
+        "_perm_detail",
+        "max_size",
+        "file_restrictions",
+        "async_field_registry",
+        "download_params",
+        "delete_replaced",
+    )
     width_field: str | None = None
     height_field: str | None = None
+
+    if TYPE_CHECKING:
+        # Where django-stubs' plugin looks for what ``Document(file=…)`` takes.
+        _pyi_private_set_type: Assignable
+
+        # The FileField of django-types has one that knows none of our options.
+        def __new__(cls, *args: Any, **options: Any) -> Self: ...
 
     def __init__(
         self,
@@ -63,9 +81,9 @@ class AsyncFileMixin(models.FileField):
         super().__init__(*args, **kwargs)
         self._perm_create, self._perm_update, self._perm_detail = perm_create, perm_update, perm_detail
         self.max_size = max_size
-        self.file_restrictions = tuple(file_restrictions)
+        self.file_restrictions: tuple[str, ...] = tuple(file_restrictions)
         self.async_field_registry = async_field_registry
-        self.download_params = dict(download_params or {})
+        self.download_params: dict[str, Any] = dict(download_params or {})
         self.delete_replaced = delete_replaced
 
     @property
@@ -117,6 +135,13 @@ class AsyncFileMixin(models.FileField):
             kwargs,
         )
 
+    def clone(self) -> Self:
+        """As Django's, with the options that ``deconstruct`` leaves out."""
+        clone: Self = super().clone()
+        for name in self.kept_in_clones:
+            setattr(clone, name, getattr(self, name))
+        return clone
+
     def contribute_to_class(  # type: ignore[override]  # FileField's own, which narrows Field's
         self, cls: type[models.Model], name: str, **kwargs: Any
     ) -> None:
@@ -153,11 +178,22 @@ class AsyncFileField(AsyncFileMixin):
 
     if TYPE_CHECKING:
 
-        @overload  # type: ignore[override]
+        def __init__(
+            self,
+            verbose_name: Text | None = None,
+            name: str | None = None,
+            upload_to: UploadTo = "",
+            storage: StorageOption = None,
+            **options: Unpack[FileOptions],
+        ) -> None: ...
+        @overload
         def __get__(self, instance: None, owner: Any) -> AsyncFileDescriptor: ...
         @overload
         def __get__(self, instance: models.Model, owner: Any) -> AsyncFieldFile: ...
+        @overload
+        def __get__(self, instance: Any, owner: Any) -> Self: ...
         def __get__(self, instance: Any, owner: Any) -> Any: ...
+        def __set__(self, instance: Any, value: Assignable) -> None: ...
 
 
 class AsyncImageField(AsyncFileMixin, models.ImageField):
@@ -168,8 +204,9 @@ class AsyncImageField(AsyncFileMixin, models.ImageField):
 
     attr_class: Any = AsyncImageFieldFile
     descriptor_class: Any = AsyncFileDescriptor
-    form_class = forms.AsyncImageField
+    form_class: type[forms.AsyncFileField] = forms.AsyncImageField
     measures_images = True
+    kept_in_clones: tuple[str, ...] = (*AsyncFileMixin.kept_in_clones, "suppress_pillow_check")
 
     if TYPE_CHECKING:
 
@@ -177,11 +214,23 @@ class AsyncImageField(AsyncFileMixin, models.ImageField):
         def __get__(self, instance: None, owner: Any) -> AsyncFileDescriptor: ...
         @overload
         def __get__(self, instance: models.Model, owner: Any) -> AsyncImageFieldFile: ...
+        @overload
+        def __get__(self, instance: Any, owner: Any) -> Self: ...
         def __get__(self, instance: Any, owner: Any) -> Any: ...
+        def __set__(self, instance: Any, value: Assignable) -> None: ...
 
-    def __init__(self, *args: Any, suppress_pillow_check: bool = False, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.file_restrictions = self.file_restrictions or ("image/*",)
+    def __init__(
+        self,
+        verbose_name: Text | None = None,
+        name: str | None = None,
+        width_field: str | None = None,
+        height_field: str | None = None,
+        *,
+        suppress_pillow_check: bool = False,
+        **options: Unpack[ImageOptions],
+    ) -> None:
+        super().__init__(verbose_name, name, width_field, height_field, **options)
+        self.file_restrictions: tuple[str, ...] = self.file_restrictions or ("image/*",)
         self.suppress_pillow_check = suppress_pillow_check
 
     def _check_image_library_installed(self) -> list[checks.CheckMessage]:

@@ -11,7 +11,7 @@ from django.db import models, transaction
 from async_uploads.promotion import async_fields_of
 from async_uploads.references import is_referenced
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 DeleteReplaced = Literal["keep", "on_commit"]
 KEEP: DeleteReplaced = "keep"

@@ -34,8 +34,9 @@ class AsyncFieldFile(FieldFile):
     """Django's FieldFile, with async forms beside the sync ones."""
 
     field: Any
+    name: str | None
     storage: AsyncUploadStorage
-    from_input = False
+    from_input: bool = False
     """The name came from a browser, and has to be the record's own or a temporary key."""
 
     @property

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from typing import Any
 
 from channels import DEFAULT_CHANNEL_LAYER
 from django.conf import settings
 from django.urls import get_script_prefix, reverse
+from django.utils.html import strip_tags
+from django.utils.safestring import SafeData
 from django.utils.translation import gettext
 
 SOCKET_PATH = "ws/async-uploads/"
@@ -30,6 +33,14 @@ def element_attributes(field: Any) -> dict[str, Any]:
         "csrf-header": settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"),
         "messages": json.dumps(widget_messages()),
     }
+
+
+def spoken(label: Any) -> str | None:
+    """A label as an attribute has it: without the markup that one marked as safe may have. None for an empty one."""
+    text = str(label)
+    if isinstance(text, SafeData):
+        text = "".join(unescape(strip_tags(text)))  # no longer marked as safe, so that it is escaped again
+    return text or None
 
 
 def widget_messages() -> dict[str, str]:

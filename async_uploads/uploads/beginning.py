@@ -11,10 +11,10 @@ from django.db import DataError, models
 from django.utils import timezone
 
 from async_uploads.conf import upload_settings
-from async_uploads.exceptions import PermissionDenied, TooManyUploads, UploadNotFound
+from async_uploads.exceptions import TooManyUploads, UploadNotFound
 from async_uploads.inspection import check_name, check_size, clean_name
 from async_uploads.owners import Owner
-from async_uploads.permissions import aallows
+from async_uploads.permissions import arequire
 from async_uploads.storage.base import AsyncUploadStorage, GenerateUploadUrlResponse
 from async_uploads.temp_files import OPEN_STATES, AsyncTempFile, expiry
 from async_uploads.uploads.outages import logged_outage
@@ -61,8 +61,7 @@ async def abegin(
     StorageUnavailable.
     """
     record = await afind_record(field.model, instance_id) if instance_id else None
-    if not await aallows(field.perm_create if record is None else field.perm_update, user, record):
-        raise PermissionDenied()
+    await arequire(field.perm_create if record is None else field.perm_update, user, record)
     name = clean_name(filename)
     check_name(name, field.file_restrictions)
     check_size(size or 0, field.max_size_bytes)

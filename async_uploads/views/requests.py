@@ -6,9 +6,9 @@ import posixpath
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from async_uploads.exceptions import PermissionDenied, UploadNotFound
+from async_uploads.exceptions import UploadNotFound
 from async_uploads.owners import Owner
-from async_uploads.permissions import aallows
+from async_uploads.permissions import arequire
 from async_uploads.promotion import record_pk_of
 from async_uploads.registry import AsyncFieldRegistry
 from async_uploads.storage.base import GenerateUploadUrlResponse
@@ -17,6 +17,7 @@ from async_uploads.uploads import abegin, afind_record, afind_upload, logged_out
 from async_uploads.views.parameters import Parameters
 
 FIELD_ID_ALIASES = ("async_field_id",)
+MAX_CONTENT_TYPE = 255
 
 
 async def abegin_upload(
@@ -28,7 +29,7 @@ async def abegin_upload(
     instance_id = given.text("instance_id")
     content_type = given.text("content_type")
     size = given.size("size")
-    if any(character in content_type for character in "\r\n"):
+    if not _can_be_sent(content_type):
         given.errors["contentType"] = ["Enter a valid value."]
     given.check()
     return await abegin(
@@ -40,6 +41,11 @@ async def abegin_upload(
         content_type=content_type,
         size=size,
     )
+
+
+def _can_be_sent(content_type: str) -> bool:
+    """Whoever uploads sends it as a header: RFC 9110, 5.5."""
+    return len(content_type) <= MAX_CONTENT_TYPE and content_type.isascii() and content_type.isprintable()
 
 
 def ticket(
@@ -73,8 +79,7 @@ async def adownload_url(given: Parameters, registry: AsyncFieldRegistry, *, user
     given.check()
     field = field_with(field_id, registry)
     record = await afind_record(field.model, instance_id)
-    if not await aallows(field.perm_detail, user, record):
-        raise PermissionDenied()
+    await arequire(field.perm_detail, user, record)
     name = str(getattr(record, field.attname) or "")
     if not name:
         raise UploadNotFound("There is no file.")

@@ -30,6 +30,7 @@ export class Field {
     this.wasCleared = takeOver(host, fileInput);
     this.isRequired = fileInput.required || host.hasAttribute("data-required");
     host.toggleAttribute("data-required", this.isRequired);
+    this.#nameInput();
     this.file = this.#openFile();
     this.view = new View(host, fileInput, {
       messages: this.messages,
@@ -84,6 +85,14 @@ export class Field {
   showBlocked() {
     this.render(this.messages.submitBlocked);
     this.view.focusError();
+  }
+
+  /** For a screen reader, where the page has no label for it: in a table the column's heading is none. */
+  #nameInput() {
+    const { host, fileInput } = this;
+    const label = host.getAttribute("label");
+    const isNamed = fileInput.labels?.length || fileInput.matches("[aria-label], [aria-labelledby]");
+    if (label && !isNamed) fileInput.setAttribute("aria-label", label);
   }
 
   /** Leaves an unchanged value as it was rendered, letter for letter. */

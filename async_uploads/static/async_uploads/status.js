@@ -2,22 +2,7 @@
 
 import { fetchStatus, UploadError } from "./transfer.js";
 
-/** @typedef {"pending" | "uploading" | "uploaded" | "promoting" | "promoted" | "failed" | "cancelled" | "expired"} UploadState */
-
-/**
- * @typedef {object} UploadStatus
- * @property {"status"} type
- * @property {string} key
- * @property {UploadState} state
- * @property {number} received bytes
- * @property {number | null} total bytes
- * @property {string} name
- * @property {string | null} url
- * @property {{code: string, message: string} | null} error
- * @property {number} seq grows with each event of a key
- * @property {string} at ISO 8601
- */
-
+/** @typedef {import("./transfer.js").UploadStatus} UploadStatus */
 /** @typedef {{type: "error", code: string, key: string}} UploadMissing */
 /** @typedef {(event: UploadStatus | UploadMissing) => void} StatusCallback */
 

@@ -1,6 +1,20 @@
 // The HTTP side of an upload: tickets, bytes, and what to make of the answers.
 
-/** @typedef {import("./status.js").UploadStatus} UploadStatus */
+/** @typedef {"pending" | "uploading" | "uploaded" | "promoting" | "promoted" | "failed" | "cancelled" | "expired"} UploadState */
+
+/**
+ * @typedef {object} UploadStatus
+ * @property {"status"} type
+ * @property {string} key
+ * @property {UploadState} state
+ * @property {number} received bytes
+ * @property {number | null} total bytes
+ * @property {string} name
+ * @property {string | null} url
+ * @property {{code: string, message: string} | null} error
+ * @property {number} seq grows with each event of a key
+ * @property {string} at ISO 8601
+ */
 
 /**
  * @typedef {object} UploadUrl

@@ -1,4 +1,4 @@
-"""System checks: what is missing from the project, and what to do about it."""
+"""Of the project as a whole: its settings, its ASGI application, its middleware."""
 
 from __future__ import annotations
 
@@ -7,34 +7,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from channels import DEFAULT_CHANNEL_LAYER
 from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
-from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
 from async_uploads.conf import SETTINGS_NAME, UploadSettings, configured
-from async_uploads.registry import all_registries
-from async_uploads.storage.naming import TEMPORARY_PREFIX, TOKEN_BYTES
 
 SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 OWNER_MIDDLEWARE = "async_uploads.middleware.UploadOwnerMiddleware"
-# async-temp-files/YYYY/MM/DD/<token>- and a few characters of the name
-SHORTEST_MAX_LENGTH = len(TEMPORARY_PREFIX) + 12 + (TOKEN_BYTES * 4 + 2) // 3 + 1 + 12
-
-
-def register_checks() -> None:
-    for check in (
-        check_settings,
-        check_urls,
-        check_channel_layer,
-        check_asgi,
-        check_middleware,
-        check_max_length,
-    ):
-        checks.register(check, "async_uploads")
 
 
 def check_settings(**kwargs: Any) -> Iterator[checks.CheckMessage]:
@@ -46,32 +29,6 @@ def check_settings(**kwargs: Any) -> Iterator[checks.CheckMessage]:
         hint = f"Did you mean {near[0]!r}?" if near else f"The known ones are {', '.join(known)}."
         yield checks.Error(
             f"{SETTINGS_NAME} has no setting {name!r}.", hint=hint, obj=SETTINGS_NAME, id="async_uploads.E001"
-        )
-
-
-def check_urls(**kwargs: Any) -> Iterator[checks.CheckMessage]:
-    if not getattr(settings, "ROOT_URLCONF", None):
-        return
-    for registry in all_registries():
-        if not registry.fields_by_id:
-            continue
-        try:
-            reverse(f"{registry.name}:generate-upload-url")
-        except NoReverseMatch:
-            yield checks.Warning(
-                f"The URLs of {registry!r} are not mounted: its fields can be neither uploaded to nor downloaded.",
-                hint='Add path("async-uploads/", registry.get_url_patterns()) to the URLconf.',
-                obj=registry,
-                id="async_uploads.W001",
-            )
-
-
-def check_channel_layer(**kwargs: Any) -> Iterator[checks.CheckMessage]:
-    if DEFAULT_CHANNEL_LAYER not in getattr(settings, "CHANNEL_LAYERS", {}):
-        yield checks.Warning(
-            "There is no channel layer: browsers learn the status of uploads by asking, not live.",
-            hint="Set CHANNEL_LAYERS, with channels_redis where there is more than one process.",
-            id="async_uploads.W002",
         )
 
 
@@ -87,8 +44,8 @@ def check_asgi(**kwargs: Any) -> Iterator[checks.CheckMessage]:
         return
     try:
         application = import_string(path)
-    except ImportError:
-        return  # told by whoever serves it
+    except (ImportError, ImproperlyConfigured):
+        return  # told by whoever serves it, and by the check of what is not configured
     handler = _django_handler_in(application)
     if handler is not None and not getattr(handler, "streams_request_bodies", False):
         yield checks.Warning(
@@ -112,18 +69,6 @@ def check_middleware(**kwargs: Any) -> Iterator[checks.CheckMessage]:
             hint=f"Add {OWNER_MIDDLEWARE!r} to MIDDLEWARE, behind the session and authentication middleware.",
             id="async_uploads.W005",
         )
-
-
-def check_max_length(**kwargs: Any) -> Iterator[checks.CheckMessage]:
-    for registry in all_registries():
-        for field in registry.fields_by_id.values():
-            if field.max_length is not None and field.max_length < SHORTEST_MAX_LENGTH:
-                yield checks.Error(
-                    f"max_length={field.max_length} is too small for the key of a temporary file.",
-                    hint=f"Give the field max_length={SHORTEST_MAX_LENGTH} or more; the default is 500.",
-                    obj=field,
-                    id="async_uploads.E002",
-                )
 
 
 def _middleware_classes() -> Iterator[type]:

@@ -1,0 +1,41 @@
+"""System checks: what is missing from the project, and what to do about it."""
+
+from __future__ import annotations
+
+from django.core import checks
+from django.core.checks import Tags
+
+from async_uploads.checks.fields import check_max_length, check_storages, check_urls
+from async_uploads.checks.layers import check_channel_layer, check_layer_in_memory, check_layer_of_deployment
+from async_uploads.checks.limits import check_body_limit, check_proxies
+from async_uploads.checks.project import (
+    OWNER_MIDDLEWARE,
+    SESSION_MIDDLEWARE,
+    check_asgi,
+    check_middleware,
+    check_settings,
+)
+from async_uploads.checks.static import check_modules_are_hashed, check_modules_are_kept
+
+__all__ = ["OWNER_MIDDLEWARE", "SESSION_MIDDLEWARE", "check_storages", "register_checks"]
+
+TAG = "async_uploads"
+
+
+def register_checks() -> None:
+    for check in (
+        check_settings,
+        check_urls,
+        check_channel_layer,
+        check_layer_in_memory,
+        check_asgi,
+        check_middleware,
+        check_storages,
+        check_max_length,
+        check_body_limit,
+    ):
+        checks.register(check, TAG)
+    # With the tag of staticfiles, so that collectstatic tells it.
+    checks.register(check_modules_are_kept, TAG, Tags.staticfiles)
+    for check in (check_layer_of_deployment, check_proxies, check_modules_are_hashed):
+        checks.register(check, TAG, deploy=True)
