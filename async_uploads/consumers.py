@@ -27,7 +27,7 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
     """
 
     owner: Owner
-    actions: ClassVar = {"subscribe", "unsubscribe", "progress"}
+    actions: ClassVar[set[str]] = {"subscribe", "unsubscribe", "progress"}
 
     async def connect(self) -> None:
         if self.channel_layer is None:

@@ -15,7 +15,7 @@ from django.utils.http import urlencode
 from async_uploads.exceptions import StorageUnavailable
 from async_uploads.temp_files import AsyncTempFile, State
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 MESSAGE_TYPE = "upload.status"
 PUBLISH_TIMEOUT = 2.0

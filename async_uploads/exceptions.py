@@ -18,7 +18,7 @@ class UploadError(Exception):
     default_detail: ClassVar[str | Promise] = _("The upload failed.")
 
     def __init__(self, detail: str | None = None) -> None:
-        self.detail = str(detail if detail is not None else self.default_detail)
+        self.detail: str = str(detail if detail is not None else self.default_detail)
         super().__init__(self.detail)
 
     @property
@@ -48,7 +48,7 @@ class PermissionDenied(UploadError):
 
     code = "permission_denied"
     status = 403
-    default_detail = _("You do not have permission to do this.")
+    default_detail: ClassVar[str | Promise] = _("You do not have permission to do this.")
 
 
 class UploadNotFound(UploadError):
@@ -56,7 +56,7 @@ class UploadNotFound(UploadError):
 
     code = "not_found"
     status = 404
-    default_detail = _("There is no such upload.")
+    default_detail: ClassVar[str | Promise] = _("There is no such upload.")
 
 
 class TransferTimedOut(UploadError):
@@ -64,7 +64,7 @@ class TransferTimedOut(UploadError):
 
     code = "timed_out"
     status = 408
-    default_detail = _("The upload stopped and was given up. Please try again.")
+    default_detail: ClassVar[str | Promise] = _("The upload stopped and was given up. Please try again.")
 
 
 class UploadInUse(UploadError):
@@ -72,7 +72,7 @@ class UploadInUse(UploadError):
 
     code = "already_used"
     status = 409
-    default_detail = _("This upload has been used already.")
+    default_detail: ClassVar[str | Promise] = _("This upload has been used already.")
 
 
 class UploadIncomplete(UploadError):
@@ -80,7 +80,7 @@ class UploadIncomplete(UploadError):
 
     code = "incomplete"
     status = 409
-    default_detail = _("The file has not arrived yet.")
+    default_detail: ClassVar[str | Promise] = _("The file has not arrived yet.")
 
 
 class UploadExpired(UploadError):
@@ -88,7 +88,7 @@ class UploadExpired(UploadError):
 
     code = "expired"
     status = 410
-    default_detail = _("This upload has expired. Please choose the file again.")
+    default_detail: ClassVar[str | Promise] = _("This upload has expired. Please choose the file again.")
 
 
 class FileTooLarge(UploadError):
@@ -96,7 +96,7 @@ class FileTooLarge(UploadError):
 
     code = "file_too_large"
     status = 413
-    default_detail = _("The file is too large.")
+    default_detail: ClassVar[str | Promise] = _("The file is too large.")
 
 
 class TypeNotAllowed(UploadError):
@@ -104,7 +104,7 @@ class TypeNotAllowed(UploadError):
 
     code = "type_not_allowed"
     status = 415
-    default_detail = _("Files of this type are not allowed here.")
+    default_detail: ClassVar[str | Promise] = _("Files of this type are not allowed here.")
 
 
 class TooManyUploads(UploadError):
@@ -112,13 +112,15 @@ class TooManyUploads(UploadError):
 
     code = "too_many_uploads"
     status = 429
-    default_detail = _("You have too many unfinished uploads. Please finish or cancel some.")
+    default_detail: ClassVar[str | Promise] = _(
+        "You have too many unfinished uploads. Please finish or cancel some."
+    )
 
 
 class Throttled(TooManyUploads):
     """The project's own throttle says no. ``retry_after`` in seconds, for the header of that name; None: not told."""
 
-    default_detail = _("You have asked too often. Please wait a little.")
+    default_detail: ClassVar[str | Promise] = _("You have asked too often. Please wait a little.")
 
     def __init__(self, detail: str | None = None, *, retry_after: float | None = None) -> None:
         super().__init__(detail)
@@ -134,7 +136,9 @@ class StorageUnavailable(UploadError):
 
     code = "storage_unavailable"
     status = 503
-    default_detail = _("The file storage cannot be reached at the moment. Please try again later.")
+    default_detail: ClassVar[str | Promise] = _(
+        "The file storage cannot be reached at the moment. Please try again later."
+    )
 
     def __init__(self, reason: str) -> None:
         super().__init__()
@@ -149,7 +153,7 @@ class StorageFull(UploadError):
 
     code = "storage_full"
     status = 507
-    default_detail = _("The server has no room for this file at the moment.")
+    default_detail: ClassVar[str | Promise] = _("The server has no room for this file at the moment.")
 
 
 class UploadDisconnected(Exception):

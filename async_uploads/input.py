@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +51,12 @@ class AsyncFileInputData:
         key, name = value.get("key"), value.get("name") or ""
         if not isinstance(key, str) or not key or not is_storable(key) or not isinstance(name, str):
             raise invalid_input()
-        return cls(key=key, name=name, width=_pixels(value.get("width")), height=_pixels(value.get("height")))
+        return cls(
+            key=key,
+            name=_presentable(name),
+            width=_pixels(value.get("width")),
+            height=_pixels(value.get("height")),
+        )
 
     def as_json(self) -> str:
         value = {"key": self.key, "name": self.name, "width": self.width, "height": self.height}
@@ -69,8 +75,13 @@ def invalid_input() -> ValidationError:
 
 
 def _shown(error: object) -> str:
+    """What is no text is told only in part."""
+    return _presentable(error if isinstance(error, str) else reprlib.repr(error))[:500]
+
+
+def _presentable(text: str) -> str:
     """Without the lone surrogates that JSON can hold and no page can."""
-    return str(error)[:500].encode(errors="replace").decode()
+    return text.encode(errors="replace").decode()
 
 
 def _pixels(value: Any) -> int | None:

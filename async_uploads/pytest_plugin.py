@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from async_uploads.storage.memory import MemoryAsyncUploadStorage
     from async_uploads.testing import MadeUpload, StatusRecorder
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 def make_upload(db: None) -> Callable[..., MadeUpload]:
     """``make_upload(Document.file, b"content", "report.pdf")``: what the form field submits, and its ``key``."""
     return _testing().make_upload  # type: ignore[no-any-return]  # of a module that is imported late
+
+
+@pytest.fixture
+def amake_upload(db: None) -> Callable[..., Awaitable[MadeUpload]]:
+    """``await amake_upload(…)``, for async tests; those that write need ``django_db(transaction=True)``."""
+    return _testing().amake_upload  # type: ignore[no-any-return]  # as above
 
 
 @pytest.fixture

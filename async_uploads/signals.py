@@ -13,11 +13,11 @@ from typing import Any
 
 from django.dispatch import Signal
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
-upload_completed = Signal()
-file_promoted = Signal()
-promotion_failed = Signal()
+upload_completed: Signal = Signal()
+file_promoted: Signal = Signal()
+promotion_failed: Signal = Signal()
 
 
 async def asend_logged(signal: Signal, sender: type, **arguments: Any) -> None:

@@ -47,9 +47,9 @@ class RequestStream(RawIOBase):
     def __init__(self, receive: Receive) -> None:
         super().__init__()
         self._receive = receive
-        self.exhausted = False
-        self.begun = False
-        self.disconnected = False
+        self.exhausted: bool = False
+        self.begun: bool = False
+        self.disconnected: bool = False
 
     def readable(self) -> bool:
         return True

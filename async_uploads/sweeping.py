@@ -20,7 +20,7 @@ from async_uploads.promotion import LEASE, Claim, apromote, claim
 from async_uploads.temp_files import FINISHED_STATES, AsyncTempFile, State
 from async_uploads.uploads import aexpire
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 BATCH = 200
 STALLED_AFTER = 60.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from asgiref.sync import sync_to_async
 from django.apps import apps
@@ -15,6 +15,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.exceptions import UploadStateError
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 # The sequence number of an event is made of the row's version, which every change of state raises, and of the
 # bytes received, which only grow within a state: so any process can number events without asking another.
@@ -73,41 +76,67 @@ class AsyncTempFileQuerySet(models.QuerySet["AsyncTempFile"]):
 class AsyncTempFile(models.Model):
     """One upload. Sizes in bytes; ``owner`` is an ``Owner.identity``; ``record_pk`` names the record it belongs to."""
 
-    key = models.CharField(_("key"), max_length=500, unique=True)
-    name = models.CharField(_("file name"), max_length=255)
-    model = models.CharField(_("model"), max_length=201)
-    field_name = models.CharField(_("field"), max_length=100)
-    owner = models.CharField(_("owner"), max_length=191, blank=True)
-    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PENDING)
-    version = models.PositiveIntegerField(_("version"), default=0, editable=False)
+    key: models.CharField[str, str] = models.CharField(_("key"), max_length=500, unique=True)
+    name: models.CharField[str, str] = models.CharField(_("file name"), max_length=255)
+    model: models.CharField[str, str] = models.CharField(_("model"), max_length=201)
+    field_name: models.CharField[str, str] = models.CharField(_("field"), max_length=100)
+    owner: models.CharField[str, str] = models.CharField(_("owner"), max_length=191, blank=True)
+    state: models.CharField[str, str] = models.CharField(
+        _("state"), max_length=10, choices=State.choices, default=State.PENDING
+    )
+    version: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(
+        _("version"), default=0, editable=False
+    )
 
-    total = models.PositiveBigIntegerField(_("announced size"), null=True, blank=True)
-    received = models.PositiveBigIntegerField(_("bytes received"), default=0)
-    size = models.PositiveBigIntegerField(_("size"), null=True, blank=True)
-    content_type = models.CharField(_("content type"), max_length=255, blank=True)
-    width = models.PositiveIntegerField(_("width"), null=True, blank=True)
-    height = models.PositiveIntegerField(_("height"), null=True, blank=True)
-    etag = models.CharField(_("ETag"), max_length=255, blank=True)
+    total: models.PositiveBigIntegerField[int | None, int | None] = models.PositiveBigIntegerField(
+        _("announced size"), null=True, blank=True
+    )
+    received: models.PositiveBigIntegerField[int, int] = models.PositiveBigIntegerField(
+        _("bytes received"), default=0
+    )
+    size: models.PositiveBigIntegerField[int | None, int | None] = models.PositiveBigIntegerField(
+        _("size"), null=True, blank=True
+    )
+    content_type: models.CharField[str, str] = models.CharField(_("content type"), max_length=255, blank=True)
+    width: models.PositiveIntegerField[int | None, int | None] = models.PositiveIntegerField(
+        _("width"), null=True, blank=True
+    )
+    height: models.PositiveIntegerField[int | None, int | None] = models.PositiveIntegerField(
+        _("height"), null=True, blank=True
+    )
+    etag: models.CharField[str, str] = models.CharField(_("ETag"), max_length=255, blank=True)
 
-    record_db = models.CharField(_("database of the record"), max_length=100, blank=True)
-    record_pk = models.CharField(_("record"), max_length=255, blank=True)
-    final_name = models.CharField(_("final name"), max_length=500, blank=True)
-    attempts = models.PositiveIntegerField(_("attempts at promotion"), default=0)
-    lease_until = models.DateTimeField(_("promotion reserved until"), null=True, blank=True)
-    error_code = models.CharField(_("error code"), max_length=50, blank=True)
-    error = models.TextField(_("error"), blank=True)
+    record_db: models.CharField[str, str] = models.CharField(
+        _("database of the record"), max_length=100, blank=True
+    )
+    record_pk: models.CharField[str, str] = models.CharField(_("record"), max_length=255, blank=True)
+    final_name: models.CharField[str, str] = models.CharField(_("final name"), max_length=500, blank=True)
+    attempts: models.PositiveIntegerField[int, int] = models.PositiveIntegerField(
+        _("attempts at promotion"), default=0
+    )
+    lease_until: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
+        _("promotion reserved until"), null=True, blank=True
+    )
+    error_code: models.CharField[str, str] = models.CharField(_("error code"), max_length=50, blank=True)
+    error: models.TextField[str, str] = models.TextField(_("error"), blank=True)
 
-    created_at = models.DateTimeField(_("created at"), default=timezone.now)
-    updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
-    expires_at = models.DateTimeField(_("upload URL expires at"), null=True, blank=True)
+    created_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(
+        _("created at"), default=timezone.now
+    )
+    updated_at: models.DateTimeField[datetime, datetime] = models.DateTimeField(
+        _("updated at"), default=timezone.now
+    )
+    expires_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
+        _("upload URL expires at"), null=True, blank=True
+    )
 
     objects: ClassVar[models.Manager[AsyncTempFile]] = AsyncTempFileQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("upload")
-        verbose_name_plural = _("uploads")
-        ordering = ["-created_at"]
-        indexes = [
+        verbose_name: ClassVar[StrOrPromise] = _("upload")
+        verbose_name_plural: ClassVar[StrOrPromise] = _("uploads")
+        ordering: ClassVar[list[str]] = ["-created_at"]
+        indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["state", "updated_at"], name="async_temp_file_state"),
             models.Index(fields=["owner", "state"], name="async_temp_file_owner"),
             models.Index(fields=["created_at"], name="async_temp_file_created"),

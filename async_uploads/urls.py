@@ -1,10 +1,10 @@
 """The URLconf that ``registry.get_url_patterns()`` includes, with the registry as an extra argument of each view."""
 
-from django.urls import path
+from django.urls import URLPattern, path
 
 from async_uploads import views
 
-urlpatterns = [
+urlpatterns: list[URLPattern] = [
     path("generate-upload-url/", views.GenerateUploadUrlView.as_view(), name="generate-upload-url"),
     path("complete-upload/", views.CompleteUploadView.as_view(), name="complete-upload"),
     path("cancel-upload/", views.CancelUploadView.as_view(), name="cancel-upload"),

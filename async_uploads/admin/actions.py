@@ -18,7 +18,7 @@ from async_uploads.sweeping import arecord_with
 from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.uploads import aexpire
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 UNFINISHED = (State.PENDING, State.UPLOADING, State.UPLOADED)
 UNPROMOTED = (State.PENDING, State.UPLOADED, State.PROMOTING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.admin import SimpleListFilter
 from django.db.models import Q, QuerySet
@@ -16,6 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from async_uploads.registry import all_registries
 from async_uploads.temp_files import AsyncTempFile
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 Choices = list[tuple[str, str]]
 
 
@@ -27,8 +30,8 @@ def field_label(field: Any) -> str:
 class FieldFilter(SimpleListFilter):
     """The fields that the project has now."""
 
-    title = _("field")
-    parameter_name = "field"
+    title: StrOrPromise = _("field")
+    parameter_name: str | None = "field"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
         fields = [field for registry in all_registries() for field in registry.fields_by_id.values()]
@@ -41,8 +44,8 @@ class FieldFilter(SimpleListFilter):
 
 
 class AgeFilter(SimpleListFilter):
-    title = _("age")
-    parameter_name = "age"
+    title: StrOrPromise = _("age")
+    parameter_name: str | None = "age"
 
     choices_by_name: ClassVar[dict[str, tuple[str | Promise, str, timedelta]]] = {
         "hour": (_("Less than an hour"), "gt", timedelta(hours=1)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value, quote, unquote
@@ -29,6 +29,8 @@ from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.views.base import outside_of_transactions
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     ModelAdmin = admin.ModelAdmin[AsyncTempFile]
 else:
     ModelAdmin = admin.ModelAdmin  # generic in the stubs only
@@ -48,15 +50,23 @@ class UploadChangeList(ChangeList):
 @method_decorator(outside_of_transactions, name="changelist_view")
 @admin.register(AsyncTempFile)
 class AsyncTempFileAdmin(ModelAdmin):
-    list_display = ("name", "state_badge", "age", "size_shown", "for_field", "owner_link", "error_shown")
-    list_filter = ("state", AgeFilter, FieldFilter)
+    list_display: tuple[str, ...] = (
+        "name",
+        "state_badge",
+        "age",
+        "size_shown",
+        "for_field",
+        "owner_link",
+        "error_shown",
+    )
+    list_filter: ClassVar[tuple[Any, ...]] = ("state", AgeFilter, FieldFilter)
     list_per_page = 50
     show_full_result_count = False
-    search_fields = ("name", "key")
-    search_help_text = gettext_lazy("File name or key")
-    date_hierarchy = "created_at"
-    actions = ("retry_promotion", "expire_now")
-    fieldsets = (
+    search_fields: ClassVar[tuple[str, ...]] = ("name", "key")
+    search_help_text: ClassVar[StrOrPromise | None] = gettext_lazy("File name or key")
+    date_hierarchy: ClassVar[str | None] = "created_at"
+    actions: tuple[str, ...] = ("retry_promotion", "expire_now")
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": ("name", "state_badge", "size_shown", "for_field", "owner_link", "error")}),
         (gettext_lazy("What arrived"), {"fields": ("key", "content_type", "dimensions", "etag")}),
         (
@@ -67,7 +77,7 @@ class AsyncTempFileAdmin(ModelAdmin):
     )
 
     class Media:
-        css = {"all": ["async_uploads/admin.css"]}
+        css: ClassVar[dict[str, list[str]]] = {"all": ["async_uploads/admin.css"]}
 
     # Who may what
 

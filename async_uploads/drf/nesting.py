@@ -8,9 +8,12 @@ from typing import Any
 from django.db import models
 from rest_framework import serializers
 from rest_framework.fields import get_attribute
+from rest_framework.utils.html import is_html_input, parse_html_list
 
 from async_uploads.exceptions import UploadNotFound
 from async_uploads.uploads import find_record
+
+PLACES = "_async_uploads_places"
 
 
 def record_of(serializer: Any, item: Any) -> Any:
@@ -45,12 +48,41 @@ def _related_to_outer(nested: Any, item: Any) -> Any:
 
 
 def _item_around(nested: Any, item: Any) -> Any:
-    """The part of the request's data in which ``nested`` has found ``item``: that very object, not its like."""
+    """The part of the request's data in which ``nested`` has found ``item``: that very object, not its like.
+
+    Of an HTML form DRF makes new objects whenever it reads: there its like has to do, where there is only one.
+    """
+    around = _places(nested).get(_identity(item), [])
+    return around[0] if len(around) == 1 else None
+
+
+def _places(nested: Any) -> dict[Any, list[Any]]:
+    """For each item that ``nested`` finds in the request's data, the parts that it lies in.
+
+    Looked for once in a request, for whose data alone the serializer was made: there may be thousands of items.
+    """
+    data = getattr(nested.root, "initial_data", None)
+    known = vars(nested).get(PLACES)
+    if known is None or known[0] is not data:
+        known = vars(nested)[PLACES] = (data, _search(nested))
+    places: dict[Any, list[Any]] = known[1]
+    return places
+
+
+def _search(nested: Any) -> dict[Any, list[Any]]:
+    places: dict[Any, list[Any]] = {}
     for outer in _read_by(nested.parent):
         found = nested.get_value(outer) if isinstance(outer, Mapping) else None
-        if found is item or (isinstance(found, list) and any(one is item for one in found)):
-            return outer
-    return None
+        items = found if isinstance(found, list) else [found]
+        for identity in {_identity(one) for one in items}:
+            places.setdefault(identity, []).append(outer)
+    return places
+
+
+def _identity(item: Any) -> Any:
+    if is_html_input(item):
+        return tuple(sorted((name, tuple(item.getlist(name))) for name in item))
+    return id(item)  # the request's data keeps it from being given to another object
 
 
 def _read_by(serializer: Any) -> Iterator[Any]:
@@ -61,7 +93,8 @@ def _read_by(serializer: Any) -> Iterator[Any]:
         return
     for outer in _read_by(parent):
         if isinstance(parent, serializers.ListSerializer):
-            yield from outer if isinstance(outer, list) else ()
+            items = parse_html_list(outer, default=[]) if is_html_input(outer) else outer
+            yield from items if isinstance(items, list) else ()
         elif isinstance(outer, Mapping):
             yield serializer.get_value(outer)
 

@@ -15,14 +15,14 @@ from rest_framework import serializers
 from async_uploads.temp_files import State
 
 TEXT = r"^[^\x00]*$"
-LINE = r"^[^\x00\r\n]*$"
-PIXELS = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+HEADER = r"^[\x20-\x7e]*$"
+PIXELS: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
 
 
 class AsyncFileExtension(OpenApiSerializerFieldExtension):
     """One object for both ways: ``url`` is only answered, ``width`` and ``height`` are only taken."""
 
-    target_class = "async_uploads.drf.serializer.AsyncFileField"
+    target_class: str | type[object] | None = "async_uploads.drf.serializer.AsyncFileField"
     match_subclasses = True
 
     def get_name(self) -> str:
@@ -53,40 +53,48 @@ class AsyncFileExtension(OpenApiSerializerFieldExtension):
 
 
 class UploadRequestSerializer(serializers.Serializer[Any]):
-    fieldId = serializers.RegexField(TEXT, min_length=1)  # noqa: N815  # as clients send it
-    filename = serializers.RegexField(TEXT, min_length=1)
-    instanceId = serializers.RegexField(TEXT, required=False, help_text="Of the record to be changed")  # noqa: N815
-    contentType = serializers.RegexField(LINE, required=False)  # noqa: N815
-    size = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1, help_text="Bytes")
+    fieldId: serializers.RegexField = serializers.RegexField(TEXT, min_length=1)  # noqa: N815  # as clients send it
+    filename: serializers.RegexField = serializers.RegexField(TEXT, min_length=1)
+    instanceId: serializers.RegexField = serializers.RegexField(  # noqa: N815
+        TEXT, required=False, help_text="Of the record to be changed"
+    )
+    contentType: serializers.RegexField = serializers.RegexField(HEADER, required=False, max_length=255)  # noqa: N815
+    size: serializers.IntegerField = serializers.IntegerField(
+        required=False, min_value=0, max_value=2**63 - 1, help_text="Bytes"
+    )
 
 
 class UploadUrlSerializer(serializers.Serializer[Any]):
-    url = serializers.URLField()
-    method = serializers.CharField(help_text="PUT with the bytes as body, or POST of a form")
-    fields = serializers.DictField(  # type: ignore[assignment]  # DRF takes it out of the class
+    url: serializers.URLField = serializers.URLField()
+    method: serializers.CharField = serializers.CharField(
+        help_text="PUT with the bytes as body, or POST of a form"
+    )
+    fields: serializers.DictField = serializers.DictField(  # type: ignore[assignment]  # DRF takes it out of the class
         child=serializers.CharField(), help_text="Go into the form, before the file"
     )
-    headers = serializers.DictField(child=serializers.CharField())
-    provider = serializers.CharField(help_text="filesystem, s3 or azure")
-    fileFieldName = serializers.CharField(required=False, help_text="Of the file in the form")  # noqa: N815
+    headers: serializers.DictField = serializers.DictField(child=serializers.CharField())
+    provider: serializers.CharField = serializers.CharField(help_text="filesystem, s3 or azure")
+    fileFieldName: serializers.CharField = serializers.CharField(  # noqa: N815
+        required=False, help_text="Of the file in the form"
+    )
 
 
 class UploadTicketSerializer(serializers.Serializer[Any]):
-    key = serializers.CharField()
-    uploadUrl = UploadUrlSerializer()  # noqa: N815
-    completeUrl = serializers.URLField()  # noqa: N815
-    statusUrl = serializers.URLField()  # noqa: N815
-    cancelUrl = serializers.URLField()  # noqa: N815
-    expiresAt = serializers.DateTimeField(allow_null=True)  # noqa: N815
+    key: serializers.CharField = serializers.CharField()
+    uploadUrl: UploadUrlSerializer = UploadUrlSerializer()  # noqa: N815
+    completeUrl: serializers.URLField = serializers.URLField()  # noqa: N815
+    statusUrl: serializers.URLField = serializers.URLField()  # noqa: N815
+    cancelUrl: serializers.URLField = serializers.URLField()  # noqa: N815
+    expiresAt: serializers.DateTimeField = serializers.DateTimeField(allow_null=True)  # noqa: N815
 
 
 class UploadKeySerializer(serializers.Serializer[Any]):
-    key = serializers.RegexField(TEXT, min_length=1)
+    key: serializers.RegexField = serializers.RegexField(TEXT, min_length=1)
 
 
 class UploadFailureSerializer(serializers.Serializer[Any]):
-    code = serializers.CharField()
-    message = serializers.CharField()
+    code: serializers.CharField = serializers.CharField()
+    message: serializers.CharField = serializers.CharField()
 
 
 class UploadStateField(serializers.ChoiceField):
@@ -94,7 +102,7 @@ class UploadStateField(serializers.ChoiceField):
 
 
 class UploadStateExtension(OpenApiSerializerFieldExtension):
-    target_class = UploadStateField
+    target_class: str | type[object] | None = UploadStateField
 
     def get_name(self) -> str:
         return "UploadState"
@@ -104,24 +112,24 @@ class UploadStateExtension(OpenApiSerializerFieldExtension):
 
 
 class UploadStatusSerializer(serializers.Serializer[Any]):
-    type = serializers.CharField(help_text="status")
-    key = serializers.CharField()
-    state = UploadStateField(choices=State.choices)
-    received = serializers.IntegerField(help_text="Bytes")
-    total = serializers.IntegerField(allow_null=True, help_text="Bytes")
-    name = serializers.CharField()
-    url = serializers.URLField(allow_null=True)
-    error = UploadFailureSerializer(allow_null=True)
-    seq = serializers.IntegerField(help_text="Grows with each change of the upload")
-    at = serializers.DateTimeField()
+    type: serializers.CharField = serializers.CharField(help_text="status")
+    key: serializers.CharField = serializers.CharField()
+    state: UploadStateField = UploadStateField(choices=State.choices)
+    received: serializers.IntegerField = serializers.IntegerField(help_text="Bytes")
+    total: serializers.IntegerField = serializers.IntegerField(allow_null=True, help_text="Bytes")
+    name: serializers.CharField = serializers.CharField()
+    url: serializers.URLField = serializers.URLField(allow_null=True)
+    error: UploadFailureSerializer = UploadFailureSerializer(allow_null=True)
+    seq: serializers.IntegerField = serializers.IntegerField(help_text="Grows with each change of the upload")
+    at: serializers.DateTimeField = serializers.DateTimeField()
 
 
 class UploadErrorSerializer(serializers.Serializer[Any]):
-    code = serializers.CharField()
-    detail = serializers.CharField()
+    code: serializers.CharField = serializers.CharField()
+    detail: serializers.CharField = serializers.CharField()
 
 
-INVALID = {
+INVALID: dict[str, Any] = {
     "type": "object",
     "additionalProperties": {
         "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
@@ -132,7 +140,7 @@ ERRORS = {
     401: "not_authenticated, authentication_failed",
     403: "permission_denied",
     404: "not_found",
-    429: "throttled",
+    429: "throttled, too_many_uploads",
 }
 OF_BODIES = {
     413: "file_too_large: the body, or the size that was told",
@@ -162,7 +170,6 @@ OPERATIONS: dict[str, dict[str, Any]] = {
                 {
                     **OF_BODIES,
                     415: "type_not_allowed, unsupported_media_type",
-                    429: "throttled, too_many_uploads",
                     503: "storage_unavailable",
                 },
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, Unpack
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -18,12 +18,17 @@ from rest_framework.settings import api_settings
 
 from async_uploads import fields
 from async_uploads.drf.addresses import file_address
+from async_uploads.drf.browsable import widget_of
 from async_uploads.drf.nesting import record_of
+from async_uploads.drf.options import FieldOptions
 from async_uploads.exceptions import UploadKeyError
 from async_uploads.input import AsyncFileInputData, name_of
 from async_uploads.owners import Owner, current_owner, owner_of_request
 from async_uploads.promotion import record_pk_of
 from async_uploads.uploads import check_submission
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class AsyncFileField(serializers.ModelField):
@@ -34,7 +39,7 @@ class AsyncFileField(serializers.ModelField):
     through ``source`` in a serializer that has a model.
     """
 
-    default_error_messages: ClassVar = {"empty": _("The submitted file is empty.")}
+    default_error_messages: ClassVar[dict[str, StrOrPromise]] = {"empty": _("The submitted file is empty.")}
 
     model_field: Any
 
@@ -44,10 +49,10 @@ class AsyncFileField(serializers.ModelField):
         *,
         allow_empty_file: bool = False,
         max_length: int | None = None,
-        **kwargs: Any,
+        **options: Unpack[FieldOptions],
     ) -> None:
-        kwargs.setdefault("style", {"template": "async_uploads/drf/file_field.html"})
-        super().__init__(model_field, **kwargs)
+        options.setdefault("style", {"template": "async_uploads/drf/file_field.html"})
+        super().__init__(model_field, **options)
         self.max_length = max_length  # past ModelField, whose validator would measure the value
         self.allow_empty_file = allow_empty_file
         # Of the serializer that this copy of the field is bound to, as it reads one item after the other.
@@ -64,7 +69,7 @@ class AsyncFileField(serializers.ModelField):
         if self.max_length is None:
             self.max_length = self.model_field.max_length
         if "allow_null" not in self._kwargs:  # type: ignore[attr-defined]  # set by Field.__new__
-            self.allow_null = self.model_field.null or self.model_field.blank
+            self.allow_null: bool = self.model_field.null or self.model_field.blank
 
     ####################################
     # What comes in
@@ -145,6 +150,11 @@ class AsyncFileField(serializers.ModelField):
         url = file_address(value, self.context.get("request")) if isinstance(value, FieldFile) else None
         return {"key": name, "name": posixpath.basename(name), "url": url}
 
+    @property
+    def widget(self) -> dict[str, Any] | None:
+        """For the forms of the browsable API."""
+        return widget_of(self, self._record())
+
     # adrf looks for these two, and would go to a thread for each file without them.
 
     async def aget_attribute(self, instance: Any) -> Any:
@@ -160,7 +170,9 @@ class AsyncImageField(AsyncFileField):
     """As AsyncFileField, for images."""
 
 
-FIELD_MAPPING: dict[type[models.Field[Any, Any]], type[serializers.Field[Any, Any, Any, Any]]] = {
+FieldMapping: TypeAlias = "dict[type[models.Field[Any, Any]], type[serializers.Field[Any, Any, Any, Any]]]"
+
+FIELD_MAPPING: FieldMapping = {
     fields.AsyncFileField: AsyncFileField,
     fields.AsyncImageField: AsyncImageField,
 }
@@ -171,7 +183,7 @@ FIELD_MAPPING: dict[type[models.Field[Any, Any]], type[serializers.Field[Any, An
 # quicker to use, is an error of the serializer. (A comment: drf-spectacular would describe with a docstring
 # every serializer that inherits from it.)
 class AsyncUploadsModelSerializer(serializers.ModelSerializer[Any]):
-    serializer_field_mapping: ClassVar = {
+    serializer_field_mapping: ClassVar[FieldMapping] = {
         **serializers.ModelSerializer.serializer_field_mapping,
         **FIELD_MAPPING,
     }

@@ -28,4 +28,4 @@ def _patterns(registry: AsyncFieldRegistry) -> list[URLPattern]:
 
 
 app_name = API_NAMESPACE
-urlpatterns = _patterns(default_async_field_registry)
+urlpatterns: list[URLPattern] = _patterns(default_async_field_registry)

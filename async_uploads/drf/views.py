@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import zlib
 from functools import partial
-from typing import Any
+from math import ceil
+from typing import TYPE_CHECKING, Any
 
-from adrf.views import APIView
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import SuspiciousOperation
@@ -27,22 +27,38 @@ from rest_framework.reverse import reverse
 
 from async_uploads.drf.addresses import absolute, download_address, namespace_of
 from async_uploads.events import astatus_of
-from async_uploads.exceptions import FileTooLarge, InvalidParameters, PermissionDenied, UploadError
+from async_uploads.exceptions import (
+    FileTooLarge,
+    InvalidParameters,
+    PermissionDenied,
+    Throttled,
+    UploadError,
+)
 from async_uploads.owners import aowner_of_request
 from async_uploads.registry import AsyncFieldRegistry, default_async_field_registry
 from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.uploads import acancel, acomplete
-from async_uploads.views.base import outside_of_transactions
+from async_uploads.views.base import aask_throttle, outside_of_transactions
 from async_uploads.views.parameters import Parameters
 from async_uploads.views.requests import abegin_upload, adownload_url, aupload_named_in, ticket
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # adrf's has no types
+else:
+    from adrf.views import APIView
 
 
 class UploadFailed(drf_exceptions.APIException):
     """An UploadError, as DRF's exception handler and the project's own know errors."""
 
+    wait: int | None = None
+    """Seconds; DRF makes the header Retry-After of it."""
+
     def __init__(self, error: UploadError) -> None:
         super().__init__(error.detail, error.code)
-        self.status_code = error.status
+        self.status_code: int = error.status
+        if isinstance(error, Throttled) and error.retry_after is not None:
+            self.wait = ceil(error.retry_after)
 
 
 @method_decorator(outside_of_transactions, name="dispatch")
@@ -51,6 +67,17 @@ class UploadAPIView(APIView):
 
     registry: AsyncFieldRegistry = default_async_field_registry
     request: Any
+
+    async def throttle(self, request: Any) -> None:
+        """As of the views for browsers: raises Throttled (429). DRF's ``throttle_classes`` are asked after it.
+
+        ``request`` is DRF's; its user is authenticated, and the view's permissions are checked.
+        """
+        await aask_throttle(request)
+
+    def check_throttles(self, request: Any) -> None:
+        async_to_sync(self.throttle)(request)
+        super().check_throttles(request)
 
     def handle_exception(self, exc: Exception) -> Response:
         response: Response = super().handle_exception(self._as_drf_knows_it(exc))

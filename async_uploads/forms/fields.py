@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -11,7 +11,8 @@ from django.db import models
 from django.forms.boundfield import BoundField
 from django.utils.translation import gettext_lazy as _
 
-from async_uploads.forms.element import element_attributes
+from async_uploads.forms.element import element_attributes, spoken
+from async_uploads.forms.options import FileOptions
 from async_uploads.forms.staging import stage
 from async_uploads.forms.widgets import AsyncFileInput
 from async_uploads.input import AsyncFileInputData, name_of
@@ -19,6 +20,9 @@ from async_uploads.owners import current_owner
 from async_uploads.registry import AsyncFieldRegistry
 from async_uploads.storage.base import AsyncUploadStorage
 from async_uploads.uploads import check_submission
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class AsyncFileBoundField(BoundField):
@@ -48,7 +52,7 @@ class AsyncFileBoundField(BoundField):
         attrs = super().build_widget_attrs(attrs, widget)
         instance = getattr(self.form, "instance", None)
         shown_by: forms.Widget = widget or self.field.widget  # type: ignore[assignment]  # the class, in the stubs
-        attrs["element"] = element_attributes(self.field)
+        attrs["element"] = {**element_attributes(self.field), "label": spoken(self.label)}
         if isinstance(instance, models.Model) and not instance._state.adding:
             attrs["element"]["instance-id"] = str(instance.pk)
             if self.form.is_bound:  # the record's own file, behind what was submitted
@@ -64,7 +68,9 @@ class AsyncFileField(forms.FileField):
 
     widget = AsyncFileInput
     widget_kind: str | None = None
-    default_error_messages: ClassVar = {"invalid": _("This is not a valid value for a file.")}
+    default_error_messages: ClassVar[dict[str, StrOrPromise]] = {
+        "invalid": _("This is not a valid value for a file.")
+    }
 
     def __init__(
         self,
@@ -74,14 +80,14 @@ class AsyncFileField(forms.FileField):
         storage: AsyncUploadStorage,
         max_size: int | None = None,
         file_restrictions: tuple[str, ...] | list[str] = (),
-        **kwargs: Any,
+        **options: Unpack[FileOptions],
     ) -> None:
         self.async_field_registry = async_field_registry
         self.async_field_id = async_field_id
         self.storage = storage
         self.max_size = max_size
-        self.file_restrictions = list(file_restrictions)
-        super().__init__(**kwargs)
+        self.file_restrictions: list[str] = list(file_restrictions)
+        super().__init__(**options)  # type: ignore[arg-type, misc]  # the stubs know less
 
     @property
     def model_field(self) -> Any:
@@ -114,6 +120,8 @@ class AsyncFileField(forms.FileField):
     def clean(self, data: Any, initial: Any = None) -> Any:
         if isinstance(data, ValidationError):
             raise data
+        if data is False and not name_of(initial):
+            data = None  # nothing was picked, and there was nothing to clear
         if data is False and self.required:
             raise ValidationError(self.error_messages["required"], code="required")
         if data is initial and initial:  # the field is disabled
@@ -161,7 +169,7 @@ class AsyncFileField(forms.FileField):
 class AsyncImageField(AsyncFileField):
     """As AsyncFileField, with a preview."""
 
-    widget_kind = "image"
+    widget_kind: str | None = "image"
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
         attrs = super().widget_attrs(widget)

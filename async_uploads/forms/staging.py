@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import File
 
 from async_uploads.conf import upload_settings
-from async_uploads.exceptions import InvalidParameters, UploadError, UploadStateError
+from async_uploads.exceptions import InvalidParameters, UploadError, UploadIncomplete, UploadStateError
 from async_uploads.input import AsyncFileInputData
 from async_uploads.inspection import HEAD_SIZE, check_name, check_size, check_type, clean_name, detect_type
 from async_uploads.owners import current_owner
@@ -54,7 +54,7 @@ async def _astage(field: Any, file: File[Any], owner: str) -> AsyncFileInputData
     try:
         with logged_outage("Staging", field, temp_file.key):
             await _awrite(field.storage, temp_file.key, file)
-            await aaccept(temp_file)
+            await _acheck(temp_file)
     except Exception as error:
         await _agive_up(temp_file, error)
         raise
@@ -65,7 +65,9 @@ async def _awrite(storage: AsyncUploadStorage, key: str, file: File[Any]) -> Non
     """In chunks, and no connection is waited for meanwhile: only one chunk is in memory."""
     if not storage.receives_uploads:
         # Without the type that the browser claims: the storage tells it by the name.
-        await storage.asave(key, File(file.file, name=key))
+        stored = await storage.asave(key, File(file.file, name=key))
+        if stored != key:  # the answer to a first attempt was lost, and the second one found the name taken
+            await atidy(storage, stored)
         return
     incoming = await storage.aopen_incoming(key)
     try:
@@ -77,6 +79,13 @@ async def _awrite(storage: AsyncUploadStorage, key: str, file: File[Any]) -> Non
     except BaseException:
         await incoming.abort()
         raise
+
+
+async def _acheck(temp_file: AsyncTempFile) -> None:
+    try:
+        await aaccept(temp_file)
+    except FileNotFoundError as error:  # a storage that has lost it, or does not show it yet
+        raise UploadIncomplete() from error
 
 
 async def _aread(file: File[Any], position: int, size: int) -> bytes:

@@ -11,6 +11,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.base import File
 from django.forms.widgets import FILE_INPUT_CONTRADICTION, CheckboxInput, ClearableFileInput, Script
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.input import AsyncFileInputData, invalid_input
@@ -27,17 +28,17 @@ class AsyncFileInput(forms.Widget):
     ``attrs["element"]`` are the custom element's own.
     """
 
-    template_name = "async_uploads/async_file_input.html"
+    template_name: str = "async_uploads/async_file_input.html"
     use_fieldset = False
     needs_multipart_form = True
     # Django's own words, and so in each of its languages.
-    initial_text = ClearableFileInput.initial_text
-    input_text = ClearableFileInput.input_text
-    clear_checkbox_label = ClearableFileInput.clear_checkbox_label
+    initial_text: str | Promise = ClearableFileInput.initial_text
+    input_text: str | Promise = ClearableFileInput.input_text
+    clear_checkbox_label: str | Promise = ClearableFileInput.clear_checkbox_label
 
     class Media:
-        css: ClassVar = {"all": ["async_uploads/async-file-input.css"]}
-        js: ClassVar = [Script("async_uploads/async-file-input.js", type="module")]
+        css: ClassVar[dict[str, list[str]]] = {"all": ["async_uploads/async-file-input.css"]}
+        js: ClassVar[list[str | Script]] = [Script("async_uploads/async-file-input.js", type="module")]
 
     def plain_name(self, name: str) -> str:
         return f"{name}{PLAIN_SUFFIX}"

@@ -36,7 +36,7 @@ from async_uploads.temp_files import (
     expiry,
 )
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 RETRY_DELAY = 30.0
 

@@ -29,8 +29,8 @@ class Bench:
     def __init__(self, storage: AsyncUploadStorage, field_id: str) -> None:
         self.storage = storage
         self.field_id = field_id
-        self.source = self.new_key()
-        self.target = self.new_name()
+        self.source: str = self.new_key()
+        self.target: str = self.new_name()
         self.last_answer: Answer | None = None
         self._may_exist: dict[str, None] = {}
 

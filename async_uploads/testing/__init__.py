@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from async_uploads.testing.statuses import StatusRecorder
-from async_uploads.testing.uploads import MadeUpload, amake_upload, make_upload, memory_uploads
+from async_uploads.testing.uploads import MadeUpload, acommitting, amake_upload, make_upload, memory_uploads
 
 if TYPE_CHECKING:
     from async_uploads.testing.contract import StorageContract, send
@@ -16,6 +16,7 @@ __all__ = [
     "MadeUpload",
     "StatusRecorder",
     "StorageContract",
+    "acommitting",
     "amake_upload",
     "make_upload",
     "memory_uploads",
@@ -23,8 +24,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """The contract is made of pytest's tests; the rest is there for projects that test without pytest, too."""
-    if name not in ("StorageContract", "send"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("async_uploads.testing.contract"), name)
+if not TYPE_CHECKING:  # where it would stand for every name
+
+    def __getattr__(name: str) -> Any:
+        """The contract is made of pytest's tests; the rest is there for projects that test without pytest, too."""
+        if name not in ("StorageContract", "send"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module("async_uploads.testing.contract"), name)

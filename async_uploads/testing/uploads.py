@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.files.base import ContentFile
+from django.db import DEFAULT_DB_ALIAS
+from django.test import TestCase
 
 from async_uploads.conf import upload_settings
 from async_uploads.input import AsyncFileInputData
@@ -70,3 +72,18 @@ def memory_uploads() -> Iterator[MemoryAsyncUploadStorage]:
                 stack.enter_context(patch.object(field, "storage", storage))
                 storage.field_registered(field_id, registry.name)
         yield storage
+
+
+@asynccontextmanager
+async def acommitting(using: str = DEFAULT_DB_ALIAS) -> AsyncIterator[list[Callable[[], Any]]]:
+    """For async tests of a TestCase, which never commits: what is saved in the block is promoted at its end.
+
+    As Django's ``captureOnCommitCallbacks(execute=True)``, which sees the connection of its own thread; async code uses
+    that of another one.
+    """
+    capture = TestCase.captureOnCommitCallbacks(using=using, execute=True)
+    callbacks = await sync_to_async(capture.__enter__)()
+    try:
+        yield callbacks
+    finally:
+        await sync_to_async(capture.__exit__)(None, None, None)

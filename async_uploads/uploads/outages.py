@@ -9,7 +9,7 @@ from typing import Any
 
 from async_uploads.exceptions import StorageUnavailable
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 
 @contextmanager

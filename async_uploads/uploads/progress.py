@@ -16,7 +16,7 @@ from async_uploads.conf import upload_settings
 from async_uploads.events import apublish_progress
 from async_uploads.temp_files import AsyncTempFile, State
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 RECORD_INTERVAL = 1.0
 ROWS_PER_UPDATE = 200
@@ -27,8 +27,8 @@ class Progress:
 
     def __init__(self, temp_file: AsyncTempFile, transfer: asyncio.Timeout) -> None:
         self.temp_file = temp_file
-        self.received = 0
-        self.is_lost = False
+        self.received: int = 0
+        self.is_lost: bool = False
         self._transfer = transfer
         self._publisher: asyncio.Task[None] | None = None
         self._recorder = _recorder_of_loop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -22,7 +23,11 @@ from async_uploads.views.requests import abegin_upload, adownload_url, aupload_n
 class GenerateUploadUrlView(UploadView):
     """A ticket by ``POST`` or ``GET``: ``fieldId``, ``filename``, optional ``instanceId``, ``contentType``, ``size``"""
 
-    http_method_names = ("get", "post", "options")  # a HEAD would make a row that nobody hears of
+    http_method_names: Sequence[str] = (
+        "get",
+        "post",
+        "options",
+    )  # a HEAD would make a row that nobody hears of
 
     async def post(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponse:
         return await self._answer(request, registry, Parameters.of_body(request))

@@ -18,7 +18,7 @@ from django.views import View
 from async_uploads.conf import upload_settings
 from async_uploads.exceptions import PermissionDenied, UploadDisconnected, UploadError, UploadNotFound
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
@@ -33,6 +33,15 @@ def outside_of_transactions(view: ViewT) -> ViewT:
     return view
 
 
+async def aask_throttle(request: Any) -> None:
+    """Ask the setting ``THROTTLE``: a dotted path to a function ``(request) -> None``, sync or async."""
+    path = upload_settings.THROTTLE
+    if path is None:
+        return
+    throttle = import_string(path)
+    await (throttle if iscoroutinefunction(throttle) else sync_to_async(throttle))(request)
+
+
 @method_decorator(outside_of_transactions, name="dispatch")
 class UploadView(View):
     """An async view whose UploadErrors are answered with their status and JSON.
@@ -44,14 +53,9 @@ class UploadView(View):
     async def throttle(self, request: HttpRequest) -> None:
         """Called before anything else; raises Throttled (429) where the visitor asks too often.
 
-        As it is, asks the setting ``THROTTLE``: a dotted path to a function ``(request) -> None``, sync or async, for
-        which ``request.resolver_match.url_name`` tells the views apart.
+        As it is, asks the setting ``THROTTLE``, for which ``request.resolver_match.url_name`` tells the views apart.
         """
-        path = upload_settings.THROTTLE
-        if path is None:
-            return
-        throttle = import_string(path)
-        await (throttle if iscoroutinefunction(throttle) else sync_to_async(throttle))(request)
+        await aask_throttle(request)
 
     async def dispatch(  # type: ignore[override]  # Django awaits it where the handlers are async
         self, request: HttpRequest, *args: Any, **kwargs: Any

@@ -41,7 +41,7 @@ from async_uploads.views.parameters import Parameters
 from async_uploads.views.ranges import ByteRange, RangeNotSatisfiable, parse_range
 from async_uploads.views.requests import readable_temp_file
 
-logger = logging.getLogger("async_uploads")
+logger: logging.Logger = logging.getLogger("async_uploads")
 _warned: list[bool] = []
 
 MULTIPART_OVERHEAD = 64 * 1024

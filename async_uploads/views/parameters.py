@@ -21,7 +21,9 @@ class Parameters:
     """Values by their snake_case name; collects what is wrong with them."""
 
     def __init__(self, values: dict[str, Any]) -> None:
-        self.values = {_CAPITAL.sub(r"_\1", name).lower(): value for name, value in values.items()}
+        self.values: dict[str, Any] = {
+            _CAPITAL.sub(r"_\1", name).lower(): value for name, value in values.items()
+        }
         self.errors: dict[str, list[str]] = {}
 
     @classmethod

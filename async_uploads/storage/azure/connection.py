@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure.storage.blob import BlobProperties, BlobServiceClient, UserDelegationKey, aio
 from azure.storage.blob.aio import BlobClient
-from storages.backends.azure_storage import AzureStorage
 from storages.utils import setting
 
 from async_uploads.storage.azure.account import Account
@@ -18,12 +17,25 @@ from async_uploads.storage.azure.errors import Place, answer
 from async_uploads.storage.azure.signing import Signer
 from async_uploads.storage.clients import ClientPerLoop
 
+if TYPE_CHECKING:
+    from django.core.files.storage import Storage
+
+    class AzureStorage(Storage):  # django-storages has no types
+        def __init__(self, **settings: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
+        def get_default_settings(self) -> dict[str, Any]: ...
+        def _get_service_client(self) -> BlobServiceClient: ...
+
+else:
+    from storages.backends.azure_storage import AzureStorage
+
 T = TypeVar("T")
 
 MIB = 1024 * 1024
 
 
-class ConnectedAzureStorage(AzureStorage):  # type: ignore[misc]  # django-storages has no types
+class ConnectedAzureStorage(AzureStorage):
     """AzureStorage with asynchronous clients beside its own."""
 
     def __init__(self, **settings: Any) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from asgiref.sync import sync_to_async
 from django.core.files.base import File
 from django.core.files.utils import validate_file_name
 from django.utils.deconstruct import deconstructible
-from storages.backends.s3 import S3Storage
 from storages.utils import clean_name, get_available_overwrite_name, setting
 
 from async_uploads.storage.base import (
@@ -29,6 +28,20 @@ from async_uploads.storage.s3.parameters import reading_parameters
 from async_uploads.storage.s3.reading import etag_of, head, read_range, stored_file
 from async_uploads.storage.s3.saving import send_file
 
+if TYPE_CHECKING:
+    from django.core.files.storage import Storage
+
+    class S3Storage(Storage):  # django-storages has no types
+        def __init__(self, **settings: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
+        def get_default_settings(self) -> dict[str, Any]: ...
+        def __getstate__(self) -> dict[str, Any]: ...
+        def __setstate__(self, state: dict[str, Any]) -> None: ...
+
+else:
+    from storages.backends.s3 import S3Storage
+
 MIB = 1024**2
 GIB = 1024**3
 
@@ -36,7 +49,7 @@ _OF_A_PROCESS = ("_clients", "_copiers", "_unsigned_clients")
 
 
 @deconstructible(path="async_uploads.storage.s3.S3AsyncUploadStorage")
-class S3AsyncUploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]  # django-storages has no types
+class S3AsyncUploadStorage(AsyncUploadStorage, S3Storage):
     """django-storages' S3Storage, which browsers send to by themselves. Its options mean what they mean there.
 
     Beside them, as options or as settings: ``multipart_copy_threshold`` (AWS_S3_MULTIPART_COPY_THRESHOLD, bytes),
@@ -49,7 +62,7 @@ class S3AsyncUploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.copies_exclusively = self.conditional_writes
+        self.copies_exclusively: bool = self.conditional_writes
         self._open_clients()
 
     def get_default_settings(self) -> dict[str, Any]:
@@ -221,5 +234,7 @@ class S3AsyncUploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if self._signs_with_own_key:
-            self.cloudfront_signer = self.get_cloudfront_signer(self.cloudfront_key_id, self.cloudfront_key)
+            self.cloudfront_signer: Any = self.get_cloudfront_signer(
+                self.cloudfront_key_id, self.cloudfront_key
+            )
         self._open_clients()
