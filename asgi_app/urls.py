@@ -8,6 +8,7 @@ from async_uploads.registry import default_async_field_registry
 
 urlpatterns = [
     path("", include("asgi_app.library.urls")),
+    path("api/", include("asgi_app.library.api_urls")),
     path("async-uploads/", default_async_field_registry.get_url_patterns()),
     path("accounts/login/", LoginView.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),

@@ -23,11 +23,12 @@ OPEN_PAGES = ["/", "/documents/new/", "/uploads/", "/uploads/list/", "/accounts/
 GUARDED_PAGES = ["/contracts/", "/contracts/new/", "/admin/", "/admin/library/document/add/"]
 STATIC_FILES = [
     "library/library.css",
-    "library/formset.js",
     "library/uploads.js",
     "library/favicon.svg",
     "async_uploads/async-file-input.js",
     "async_uploads/async-file-input.css",
+    "async_uploads/many-files.js",
+    "async_uploads/many-files.css",
     "async_uploads/status.js",
 ]
 

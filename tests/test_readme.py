@@ -57,15 +57,20 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    project = Project(tmp_path)
+    return newcomers_project(tmp_path)
+
+
+def newcomers_project(root: Path) -> Project:
+    """The README's project, with the account of ada, who may do everything."""
+    project = Project(root)
     project.run("-m", "django", "startproject", "mysite", ".")
     project.run("manage.py", "startapp", "library")
     for name, text in snippets().items():
-        path = tmp_path / PLACES[name]
+        path = root / PLACES[name]
         path.parent.mkdir(exist_ok=True)
         before = path.read_text() if name == "settings.py" else ""
         path.write_text(before + text)
-    with (tmp_path / "mysite/settings.py").open("a") as settings:
+    with (root / "mysite/settings.py").open("a") as settings:
         settings.write('INSTALLED_APPS += ["library"]\n')
     project.run("manage.py", "makemigrations", "library")
     project.run("manage.py", "migrate", "--verbosity", "0")

@@ -26,7 +26,10 @@ async def may_change_attachment(user: Visitor, attachment: "Attachment | None") 
 
 
 class Document(models.Model):
-    """Open to everyone: the fields' `None` lets visitors upload and download without logging in."""
+    """Open to everyone: the fields' `None` lets visitors upload and download without logging in.
+
+    A file that is replaced goes, and all go with their document, once the change is committed: `delete_replaced`.
+    """
 
     title = models.CharField(_("title"), max_length=200)
     description = models.TextField(_("description"), blank=True)
@@ -37,6 +40,7 @@ class Document(models.Model):
         perm_create=None,
         perm_update=may_change_document,
         perm_detail=None,
+        delete_replaced="on_commit",
     )
     cover = AsyncImageField(
         _("cover"),
@@ -49,6 +53,7 @@ class Document(models.Model):
         perm_create=None,
         perm_update=may_change_document,
         perm_detail=None,
+        delete_replaced="on_commit",
     )
     # Measured on the stored bytes by promotion; pages reserve the right room for the image by them.
     cover_width = models.PositiveIntegerField(null=True, editable=False)
@@ -83,6 +88,7 @@ class Attachment(models.Model):
         perm_create=None,
         perm_update=may_change_attachment,
         perm_detail=None,
+        delete_replaced="on_commit",
     )
 
     class Meta:
@@ -103,6 +109,7 @@ class Contract(models.Model):
         _("signed copy"),
         upload_to="contracts/%Y/%m/",
         file_restrictions=[".pdf", "image/*"],
+        # What was signed is kept: delete_replaced="keep" is the default.
     )
     created_at = models.DateTimeField(_("added"), auto_now_add=True)
 

@@ -2,11 +2,12 @@
 session) runs in a thread as one piece of work, not as many small hops.
 """
 
+from contextlib import suppress
+
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import aget_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -15,7 +16,8 @@ from django.views.decorators.http import require_GET
 
 from asgi_app.library.forms import AttachmentFormSet, ContractForm, DocumentForm
 from asgi_app.library.models import Contract, Document, may_change_document
-from async_uploads.exceptions import StorageUnavailable
+from async_uploads.exceptions import StorageUnavailable, UploadKeyError
+from async_uploads.forms import all_or_nothing
 from async_uploads.models import AsyncTempFile
 from async_uploads.owners import aowner_of_request
 
@@ -72,12 +74,14 @@ def document_form(request: HttpRequest, document: Document) -> HttpResponse:
         request.POST or None, request.FILES or None, instance=document, prefix="attachments"
     )
     if request.method == "POST" and all([form.is_valid(), attachments.is_valid()]):
-        # Rolled back together; the uploads stay usable and the person can submit again.
-        with transaction.atomic():
-            form.save()
-            attachments.save()
-        messages.success(request, _("“%s” is in the library.") % document)
-        return redirect(document)
+        # Somebody was quicker to use one of the uploads: the form has the error and is shown again.
+        with suppress(UploadKeyError):
+            # Rolled back together; the uploads stay usable and the person can submit again.
+            with all_or_nothing(Document, [document]):
+                form.save()
+                attachments.save()
+            messages.success(request, _("“%s” is in the library.") % document)
+            return redirect(document)
     return render(request, "library/document_form.html", {"form": form, "attachments": attachments})
 
 
@@ -85,13 +89,8 @@ async def delete_document(request: HttpRequest, pk: int) -> HttpResponse:
     document = await changeable_document(request, pk)
     if request.method != "POST":
         return await arender(request, "library/document_delete.html", {"document": document})
-    files = [document.file, document.cover]
-    files += [attachment.file async for attachment in document.attachments.all()]
+    # Its files go after the commit. A storage that is away keeps nobody from it: files that stay behind are logged.
     await document.adelete()
-    # Django leaves files alone when their record goes. The record goes first: a file without a record is
-    # only litter, a record without its file is a broken page.
-    for file in filter(None, files):
-        await file.adelete(save=False)
     await sync_to_async(messages.success)(request, _("“%s” is deleted.") % document)
     return redirect("documents")
 
@@ -145,7 +144,8 @@ async def create_contract(request: HttpRequest) -> HttpResponse:
 def contract_form(request: HttpRequest) -> HttpResponse:
     form = ContractForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
-        contract = form.save()
-        messages.success(request, _("“%s” is filed.") % contract)
-        return redirect(contract)
+        with suppress(UploadKeyError):
+            contract = form.save()
+            messages.success(request, _("“%s” is filed.") % contract)
+            return redirect(contract)
     return render(request, "library/contract_form.html", {"form": form})

@@ -23,6 +23,11 @@ def downloaded(page: Page) -> bytes:
     return answer.body()
 
 
+def choose_attachments(page: Page, files: list[FilePayload]) -> None:
+    """Where many files are chosen at once: each gets a row."""
+    page.locator("async-file-formset input[type=file][multiple]").set_input_files(files)
+
+
 SLOW_FILE = payload("slow.bin", b"\0" * 4_000_000, "application/octet-stream")
 
 

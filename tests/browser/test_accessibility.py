@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.connection import Connection
-from tests.browser.file_field import SLOW_FILE, FileField, payload
+from tests.browser.file_field import SLOW_FILE, FileField, choose_attachments, payload
 
 LONG_NAME = "An exceedingly long name " * 9 + ".txt"
 
@@ -33,9 +33,9 @@ def fill_in_every_state(page: Page, connection: Connection, photo: Path) -> None
     cover = FileField(page, "cover")
     cover.pick(photo)
     cover.expect_uploaded("photo.png")
-    page.locator(".formset > button").click()
+    choose_attachments(page, [payload("errata.txt"), payload(LONG_NAME, b"")])
+    FileField(page, "attachments-0-file").expect_uploaded("errata.txt")
     refused = FileField(page, "attachments-1-file")
-    refused.pick(payload(LONG_NAME, b""))
     refused.expect_state("failed")
     connection.slow_down(page)
     file = FileField(page, "file")

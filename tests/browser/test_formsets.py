@@ -4,16 +4,22 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.connection import Connection
-from tests.browser.file_field import SLOW_FILE, FileField, payload
+from tests.browser.file_field import SLOW_FILE, FileField, choose_attachments, payload
 
 
-def test_added_row_uploads_and_is_saved(document_form: Page) -> None:
+def test_added_rows_upload_and_are_saved(document_form: Page) -> None:
+    rows = document_form.locator(".async-file-row:visible")
+    expect(document_form.locator("async-file-formset .async-upload-zone:visible")).to_have_count(1)
     document_form.get_by_label("Title").fill("With attachments")
-    document_form.get_by_role("button", name="Add another attachment").click()
-    for name in ("file", "attachments-0-file", "attachments-1-file"):
-        field = FileField(document_form, name)
-        field.pick(payload(f"{name}.txt"))
-        field.expect_uploaded(f"{name}.txt")
+    FileField(document_form, "file").pick(payload("report.txt"))
+    FileField(document_form, "file").expect_uploaded("report.txt")
+
+    choose_attachments(document_form, [payload(f"{number}.txt") for number in range(3)])
+    expect(rows).to_have_count(3)
+    for number in range(3):
+        FileField(document_form, f"attachments-{number}-file").expect_uploaded(f"{number}.txt")
+    FileField(document_form, "attachments-1-file").click("remove")
+    expect(rows).to_have_count(2)
 
     document_form.get_by_role("button", name="Save").click()
 
@@ -23,7 +29,7 @@ def test_added_row_uploads_and_is_saved(document_form: Page) -> None:
 
 def test_copy_of_a_field_begins_empty_and_uploads_by_itself(document_form: Page) -> None:
     original = FileField(document_form, "attachments-0-file")
-    original.pick(payload("original.txt"))
+    choose_attachments(document_form, [payload("original.txt")])
     original.expect_uploaded("original.txt")
 
     document_form.evaluate(

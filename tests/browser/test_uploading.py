@@ -237,8 +237,9 @@ def test_tickets_of_one_page_are_asked_for_one_after_the_other(document_form: Pa
 
     document_form.evaluate(
         """() => {
-          for (const name of ["file", "attachments-0-file"])
-            document.querySelector(`[name="${name}"]`).closest("async-file-input").take(new File(["x"], "a.txt"));
+          const file = new File(["x"], "a.txt");
+          document.querySelector("[name=file]").closest("async-file-input").take(file);
+          document.querySelector("async-file-formset").add([file]);
         }"""
     )
     FileField(document_form, "file").expect_uploaded("a.txt")

@@ -7,10 +7,10 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import aget_object_or_404, redirect, render
 
+from async_uploads.forms import all_or_nothing
 from tests.pages.forms import Attachments, StoryForm
 from tests.pages.models import Story
 
@@ -30,7 +30,7 @@ async def edit_story(request: HttpRequest, pk: int | None = None) -> HttpRespons
 
 
 def save_together(form: Any, attachments: Any) -> None:
-    with transaction.atomic():
+    with all_or_nothing(Story, [form.instance]):
         form.save()
         attachments.save()
 
