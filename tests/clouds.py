@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from async_uploads.storage.azure import AzureAsyncUploadStorage
 from async_uploads.storage.base import AsyncUploadStorage
 from async_uploads.storage.s3 import S3AsyncUploadStorage
 from tests.servers.azurite import AzureServer
+from tests.servers.proxy import Proxy
 from tests.servers.seaweedfs import S3Server
 from tests.testapp.models import Album
 
@@ -31,6 +32,8 @@ class RealCloud:
     secrets: list[str]
     broken: dict[str, AsyncUploadStorage]
     """Storages that are configured wrongly, by what is wrong."""
+    through: Callable[..., AsyncUploadStorage]
+    """The storage as it is reached by a proxy; ``retrying``: it asks again, as it does in use."""
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -74,12 +77,22 @@ def s3_cloud(server: S3Server) -> RealCloud:
         }
         return S3AsyncUploadStorage(**{**options, **changed})
 
+    def through(proxy: Proxy, *, retrying: bool = False) -> AsyncUploadStorage:
+        config = {"client_config": Config(s3={"addressing_style": "path"})} if retrying else {}
+        return storage(endpoint_url=proxy.url, **config)
+
     broken: dict[str, AsyncUploadStorage] = {
         "a wrong key": storage(secret_key="wrong-secret-key"),
         "no such place": storage(bucket_name="nowhere", access_key="admin-key", secret_key="admin-secret"),
     }
     secrets = [server.app.secret_key, server.admin.secret_key, "wrong-secret-key"]
-    return RealCloud(server=server, storage=storage(), secrets=secrets, broken=broken)
+    return RealCloud(
+        server=server,
+        storage=storage(),
+        secrets=secrets,
+        broken=broken,
+        through=through,
+    )
 
 
 def azure_cloud(server: AzureServer) -> RealCloud:
@@ -96,6 +109,10 @@ def azure_cloud(server: AzureServer) -> RealCloud:
         }
         return AzureAsyncUploadStorage(**{**options, **changed})
 
+    def through(proxy: Proxy, *, retrying: bool = False) -> AsyncUploadStorage:
+        retries: dict[str, Any] = {"client_options": {}} if retrying else {}
+        return storage(connection_string=server.connection_string_by(proxy.url), **retries)
+
     broken: dict[str, AsyncUploadStorage] = {
         "a wrong key": storage(
             connection_string=server.connection_string.replace(server.account_key, wrong_key)
@@ -103,4 +120,10 @@ def azure_cloud(server: AzureServer) -> RealCloud:
         "no such place": storage(azure_container="nowhere"),
     }
     secrets = [server.account_key, wrong_key, "sig="]
-    return RealCloud(server=server, storage=storage(), secrets=secrets, broken=broken)
+    return RealCloud(
+        server=server,
+        storage=storage(),
+        secrets=secrets,
+        broken=broken,
+        through=through,
+    )

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
+from rest_framework.renderers import JSONRenderer
 from rest_framework.test import APIRequestFactory, force_authenticate
 from rest_framework.views import APIView
 
@@ -135,6 +136,13 @@ def test_what_is_validated_and_not_saved_can_be_shown() -> None:
     serializer.is_valid(raise_exception=True)
 
     assert serializer.data["text"] == {"key": key, "name": "report.txt", "url": None}
+
+
+def test_what_is_validated_can_be_shown_whatever_its_name() -> None:
+    serializer = VolumeSerializer(data={"text": {"key": text_of_volume(), "name": "\ud800.txt"}})
+    serializer.is_valid(raise_exception=True)
+
+    assert b'"name":"?.txt"' in JSONRenderer().render(serializer.data)
 
 
 def test_rows_that_are_no_records_show_the_name() -> None:

@@ -135,8 +135,14 @@ def test_the_same_value_sent_back_is_no_change() -> None:
     assert form.save().file.name == "documents/notes.txt"
 
 
-def test_nothing_sent_for_nothing_is_no_change() -> None:
-    assert not DocumentForm({"title": "", "file": ""}).has_changed()
+@pytest.mark.parametrize("data", [{"file": ""}, {"file": "null"}, {}, {"file-clear": "on"}])
+def test_nothing_sent_for_nothing_is_no_change(data: dict[str, str]) -> None:
+    form = DocumentForm({"title": "", **data})
+
+    assert not form.has_changed()
+    assert form.is_valid()
+    assert form.cleaned_data["file"] is None
+    assert not form.save().file
 
 
 def test_another_file_is_a_change() -> None:
@@ -211,6 +217,16 @@ MALFORMED = [
     "[" * 10_000 + "]" * 10_000,
     '{"key": ' + "9" * 6000 + "}",
     json.dumps({"key": "x" * 30_000}),
+    "NaN",
+    "-Infinity",
+    '{"key": "x", "width": NaN}',
+    '{"key": "x", "height": Infinity}',
+    '{"key": "x", "key": 5}',
+    '\ufeff{"key": "x"}',
+    "{'key': 'x'}",
+    '{"key": "x"}{"key": "y"}',
+    "\0",
+    json.dumps(json.dumps({"key": "x"})),
 ]
 
 
@@ -245,6 +261,50 @@ def test_no_value_of_any_shape_makes_it_raise_anything_but_a_form_error(value: A
         str(error).encode()
     else:
         assert data is None or data is False or isinstance(data, AsyncFileInputData)
+
+
+@given(st.text(st.characters()))
+def test_no_text_makes_it_raise_anything_but_a_form_error(text: str) -> None:
+    form = DocumentForm({"title": "", "file": text})
+
+    assert form.is_valid() is (text.strip() in ("", "null"))
+    str(form).encode()
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", "x" * 10_000, "<script>", "../../x", "", None])
+def test_a_name_of_any_kind_is_only_shown(name: str | None) -> None:
+    value = json.dumps({"key": arrived(name="real.txt"), "name": name})
+
+    refused = DocumentForm({"title": "x" * 101, "file": value})
+    str(refused).encode()
+
+    assert "file" not in refused.errors
+    assert DocumentForm({"title": "", "file": value}).save().file.name == "documents/real.txt"
+
+
+def test_a_key_that_is_there_twice_is_the_last_one() -> None:
+    value = f'{{"key": 5, "key": "{arrived()}"}}'
+
+    assert DocumentForm({"title": "", "file": value}).is_valid()
+
+
+def test_a_form_with_a_prefix_takes_replaces_and_clears() -> None:
+    form = DocumentForm({"one-title": "x", "one-file": submitted(arrived())}, prefix="one")
+    document = form.save()
+
+    other = DocumentForm({"file": submitted(arrived())}, prefix="one", instance=document)
+    assert other.is_valid()
+    assert "file" not in other.changed_data
+
+    cleared = DocumentForm({"one-title": "", "one-file-clear": "on"}, prefix="one", instance=document)
+    assert not cleared.save().file
+
+
+def test_an_error_of_the_browser_that_is_no_text_is_told_in_part() -> None:
+    form = DocumentForm({"file": json.dumps({"key": "", "error": {"code": "x", "more": ["y" * 9000] * 2}})})
+
+    assert form.errors["file"][0].startswith("The upload failed: {'code': 'x'")
+    assert len(form.errors["file"][0]) < 200
 
 
 def test_an_error_of_the_browser_is_told() -> None:

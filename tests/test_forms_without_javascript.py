@@ -288,6 +288,29 @@ def test_box_and_a_new_file_contradict_each_other() -> None:
     assert not AsyncTempFile.objects.exists()
 
 
+def test_box_takes_away_a_file_that_was_staged_before() -> None:
+    document = Document.objects.create(file=ContentFile(b"x", name="notes.txt"))
+    first = posted({"title": "x" * 101, "file-plain": picked()}, instance=document)
+    shown = hidden_value_in(first["file"])
+
+    second = posted({"title": "", "file": json.dumps(shown), "file-clear": "on"}, instance=document)
+
+    assert shown["name"] == "report.txt"
+    assert not second.save().file
+    assert state_of(shown["key"]) == "uploaded"  # until the sweep
+
+
+def test_box_without_a_file_to_clear_is_no_change() -> None:
+    form = posted({"title": "", "file-clear": "on"})
+
+    assert form.is_valid(), form.errors
+    assert not form.has_changed()
+
+
+def test_box_and_a_new_file_for_an_empty_field_contradict_each_other_too() -> None:
+    assert code_of(posted({"title": "", "file-clear": "on", "file-plain": picked()})) == "contradiction"
+
+
 def test_required_file_has_no_box_and_stays_whatever_is_posted() -> None:
     letter = Letter.objects.create(attachment=ContentFile(b"x", name="letter.txt"))
 

@@ -87,3 +87,53 @@ def test_a_form_of_a_set_that_was_not_touched_keeps_its_file() -> None:
     assert formset.save() == [second]
     names = Document.objects.order_by("pk").values_list("file", flat=True)
     assert list(names) == ["documents/first.txt", "documents/report.txt"]
+
+
+def deleting_set(**data: str) -> Any:
+    form_set: Any = modelformset_factory(Document, fields=["title", "file"], extra=0, can_delete=True)
+    first, second = Document.objects.order_by("pk")
+    counts = {"form-TOTAL_FORMS": "2", "form-INITIAL_FORMS": "2"}
+    ids = {"form-0-id": str(first.pk), "form-1-id": str(second.pk)}
+    return form_set({**counts, **ids, **data}, queryset=Document.objects.order_by("pk"))
+
+
+@pytest.mark.parametrize(
+    "value", [submitted("documents/first.txt"), "", "{", submitted("documents/second.txt")]
+)
+def test_row_that_is_deleted_goes_whatever_its_file_is(value: str) -> None:
+    Document.objects.create(file=ContentFile(b"first", name="first.txt"))
+    Document.objects.create(file=ContentFile(b"second", name="second.txt"))
+
+    formset = deleting_set(
+        **{"form-0-file": value, "form-0-DELETE": "on", "form-1-file": submitted("documents/second.txt")}
+    )
+
+    assert formset.is_valid(), formset.errors
+    formset.save()
+    assert Document.objects.get().file.name == "documents/second.txt"
+
+
+def test_upload_of_a_row_that_is_deleted_can_be_saved_in_another_row() -> None:
+    Document.objects.create(file=ContentFile(b"first", name="first.txt"))
+    Document.objects.create(file=ContentFile(b"second", name="second.txt"))
+    value = submitted(arrived())
+
+    formset = deleting_set(**{"form-0-file": value, "form-0-DELETE": "on", "form-1-file": value})
+
+    assert formset.is_valid(), formset.errors
+    formset.save()
+    assert Document.objects.get().file.name == "documents/report.txt"
+
+
+def test_row_that_is_cleared_stays_without_its_file() -> None:
+    Document.objects.create(title="first", file=ContentFile(b"first", name="first.txt"))
+    Document.objects.create(title="second", file=ContentFile(b"second", name="second.txt"))
+
+    formset = deleting_set(**{"form-0-title": "first", "form-0-file-clear": "on", "form-1-title": "second"})
+
+    assert formset.is_valid(), formset.errors
+    formset.save()
+    assert list(Document.objects.order_by("pk").values_list("title", "file")) == [
+        ("first", ""),
+        ("second", "documents/second.txt"),
+    ]

@@ -115,7 +115,9 @@ async def test_refreshing_touches_no_storage() -> None:
 
 async def test_the_name_and_the_url_of_a_file_touch_nothing() -> None:
     picture = Picture(pk=5, image=FINAL, width=20, height=10)
-    assert reverse(f"{default_async_field_registry.name}:download-file")  # The URLconf is read once, from files.
+    assert reverse(
+        f"{default_async_field_registry.name}:download-file"
+    )  # The URLconf is read once, from files.
 
     with no_file_opened():
         assert picture.image.name == FINAL

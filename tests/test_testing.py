@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,14 @@ from django.test import AsyncClient, TestCase
 from async_uploads.exceptions import FileTooLarge, TypeNotAllowed, UploadKeyError
 from async_uploads.models import AsyncTempFile
 from async_uploads.storage.memory import MemoryAsyncUploadStorage
-from async_uploads.testing import MadeUpload, StatusRecorder, amake_upload, make_upload, memory_uploads
+from async_uploads.testing import (
+    MadeUpload,
+    StatusRecorder,
+    acommitting,
+    amake_upload,
+    make_upload,
+    memory_uploads,
+)
 from tests.asking import url_of
 from tests.conftest import image_bytes
 from tests.testapp.models import Album, Document, Picture
@@ -77,6 +84,40 @@ class TestWithUnittest(TestCase):
             assert storage.read_range(str(document.file.name), 0, 100) == b"made"
             assert recorder.states(made.key) == ["promoting", "promoted"]
 
+    async def test_what_async_tests_save_is_promoted_at_the_end_of_the_block(self) -> None:
+        made = await amake_upload(Document.file, b"made", "made.txt")
+        async with acommitting() as callbacks:
+            document = await Document.objects.acreate(file=made.key)
+            assert document.file.name == made.key
+
+        assert document.file.name == "documents/made.txt"
+        assert len(callbacks) == 1
+
+    async def test_what_async_views_save_is_promoted_at_the_end_of_the_block(self) -> None:
+        await self.async_client.aforce_login(await User.objects.acreate_superuser("admin", password="x"))
+        async with acommitting():
+            await self.async_client.post(
+                "/admin/testapp/document/add/",
+                {"title": "t", "file": await amake_upload(Document.file, b"made", "made.txt")},
+            )
+
+        assert (await Document.objects.aget()).file.name == "documents/made.txt"
+
+    async def test_what_was_saved_before_the_block_is_left_alone(self) -> None:
+        before = await Document.objects.acreate(file=(await amake_upload(Document.file)).key)
+        async with acommitting() as callbacks:
+            await Document.objects.acreate(file=(await amake_upload(Document.file)).key)
+
+        assert len(callbacks) == 1
+        assert (
+            (await Document.objects.aget(pk=before.pk)).file.name == before.file.name != "documents/file.txt"
+        )
+
+    async def test_error_in_the_block_is_the_tests_own(self) -> None:
+        with pytest.raises(ValueError, match="mine"):
+            async with acommitting():
+                raise ValueError("mine")
+
 
 @pytest.mark.django_db(transaction=True)
 def test_the_fixtures(
@@ -90,6 +131,13 @@ def test_the_fixtures(
 
     assert memory_uploads.exists(str(document.file.name))
     assert upload_statuses.states(made.key)[-1] == "promoted"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_fixture_for_async_tests(amake_upload: Callable[..., Awaitable[MadeUpload]]) -> None:
+    made = await amake_upload(Document.file, b"made", "made.txt")
+
+    assert (await Document.objects.acreate(file=made.key)).file.name == "documents/made.txt"
 
 
 @pytest.mark.django_db
