@@ -173,21 +173,20 @@ async def test_a_custom_domain_is_respected(seaweedfs: S3Server) -> None:
     assert with_params == f"https://cdn.example.com/media/{NAME}?versionId=3"
 
 
-@of_utcnow
-async def test_a_domain_of_cloudfront_is_signed_with_what_is_offered(seaweedfs: S3Server) -> None:
+def behind_cloudfront(server: S3Server, **options: Any) -> tuple[S3AsyncUploadStorage, rsa.RSAPrivateKey]:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
         serialization.NoEncryption(),
     )
-    storage = storage_on(
-        seaweedfs,
-        custom_domain="cdn.example.com",
-        location="media",
-        cloudfront_key_id="K123",
-        cloudfront_key=pem.decode(),
-    )
+    given = {"custom_domain": "cdn.example.com", "location": "media", "cloudfront_key_id": "K123"}
+    return storage_on(server, **{**given, "cloudfront_key": pem.decode(), **options}), key
+
+
+@of_utcnow
+async def test_a_domain_of_cloudfront_is_signed_with_what_is_offered(seaweedfs: S3Server) -> None:
+    storage, key = behind_cloudfront(seaweedfs)
 
     url = await url_of(storage, filename="page.html", expire=60, ResponseCacheControl="no-store")
 
@@ -207,19 +206,6 @@ async def test_a_domain_of_cloudfront_is_signed_with_what_is_offered(seaweedfs: 
 
 
 async def test_a_domain_of_cloudfront_is_not_signed_where_the_project_says_so(seaweedfs: S3Server) -> None:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    storage = storage_on(
-        seaweedfs,
-        custom_domain="cdn.example.com",
-        location="media",
-        cloudfront_key_id="K123",
-        cloudfront_key=pem.decode(),
-        querystring_auth=False,
-    )
+    storage, _key = behind_cloudfront(seaweedfs, querystring_auth=False)
 
     assert await url_of(storage, filename="page.html") == f"https://cdn.example.com/media/{NAME}"

@@ -1,20 +1,9 @@
 // Where many files are chosen or dropped at once: one file input, as labels, keyboards and screen readers know it.
 
+import { create } from "./elements.js";
 import { icon } from "./icons.js";
 
 let count = 0;
-
-/**
- * @param {string} tag
- * @param {string} name the last part of its class
- * @param {(Node | string)[]} children
- */
-function create(tag, name, ...children) {
-  const element = document.createElement(tag);
-  element.className = `async-upload-${name}`;
-  element.append(...children);
-  return element;
-}
 
 export class ManyFilesView {
   /**

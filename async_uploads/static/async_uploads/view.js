@@ -1,6 +1,7 @@
 // What a person sees and hears of one field. Knows nothing of uploads: it draws what it is told.
 
 import { describeTypes, isAccepted } from "./checks.js";
+import { create } from "./elements.js";
 import { formatSize, shortenName } from "./format.js";
 import { icon } from "./icons.js";
 import { fillIn, isolate } from "./messages.js";
@@ -22,20 +23,6 @@ import { fillIn, isolate } from "./messages.js";
 const ACTIONS = /** @type {const} */ (["cancel", "retry", "replace", "remove"]);
 
 let count = 0;
-
-/**
- * @template {keyof HTMLElementTagNameMap} Tag
- * @param {Tag} tag
- * @param {string} name the last part of its class
- * @param {(Node | string)[]} children
- * @returns {HTMLElementTagNameMap[Tag]}
- */
-function create(tag, name, ...children) {
-  const element = document.createElement(tag);
-  element.className = `async-upload-${name}`;
-  element.append(...children);
-  return element;
-}
 
 export class View {
   /** @type {string | null | undefined} */ #thumbnail;
