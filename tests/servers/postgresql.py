@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ from tests.servers.processes import missing
 def running_postgresql(directory: Path) -> Iterator[None]:
     """Its data is deleted with it."""
     server = _pgserver().get_server(directory, cleanup_mode="delete")
-    try:
-        yield
-    finally:
-        server.cleanup()
+    # However the tests end, SIGKILL included, the pipe is closed then, and the server is ended.
+    leash = ["sh", "-c", 'read -r _; kill -s INT "$0" 2>/dev/null', str(server.get_pid())]
+    with subprocess.Popen(leash, stdin=subprocess.PIPE, start_new_session=True):
+        try:
+            yield
+        finally:
+            server.cleanup()
 
 
 def _pgserver() -> Any:
