@@ -112,7 +112,7 @@ def test_a_broker_that_is_down_does_not_fail_the_save_and_the_sweep_promotes(
     Document.objects.create(file=key)
 
     assert state_of(key) == "promoting"
-    monkeypatch.setattr("async_uploads.sweeping.LEASE", -1)
+    monkeypatch.setattr("async_uploads.sweeping.due.LEASE", -1)
     assert async_to_sync(asweep)().promoted == 1
     assert Document.objects.get().file.name == "documents/report.txt"
 

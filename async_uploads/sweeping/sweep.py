@@ -16,15 +16,14 @@ from django.utils import timezone
 from async_uploads.conf import upload_settings
 from async_uploads.events import apublish
 from async_uploads.exceptions import UploadInUse, UploadStateError
-from async_uploads.promotion import LEASE, Claim, apromote, claim
-from async_uploads.temp_files import FINISHED_STATES, AsyncTempFile, State
+from async_uploads.promotion import Claim, apromote, claim
+from async_uploads.sweeping.due import Due
+from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.uploads import aexpire
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 BATCH = 200
-STALLED_AFTER = 60.0
-"""Seconds without a sign of life after which an upload's process counts as dead, beyond the idle timeout."""
 
 
 @dataclass
@@ -66,20 +65,12 @@ class _Sweep:
         self.report = SweepReport()
 
     async def arun(self) -> None:
-        now = timezone.now()
-        stalled = now - timedelta(seconds=upload_settings.IDLE_TIMEOUT + STALLED_AFTER)
-        free = Q(lease_until__lte=now) | Q(lease_until=None, updated_at__lte=now - timedelta(seconds=LEASE))
-        await self._each(Q(state=State.UPLOADING, updated_at__lte=stalled), self._restart)
-        await self._each(Q(state=State.PROMOTING) & free, self._promote)
-        await self._each(
-            Q(state__in=(State.PENDING, State.UPLOADED), updated_at__lte=now - timedelta(seconds=LEASE))
-            & ~Q(record_pk=""),
-            self._promote,
-        )
-        unfinished = (State.PENDING, State.UPLOADING, State.UPLOADED)
-        await self._each(Q(state__in=unfinished, created_at__lte=self.before, record_pk=""), self._expire)
-        finished = Q(state__in=FINISHED_STATES, updated_at__lte=self.before)
-        await self._each(finished & ~Q(state=State.FAILED, record_pk__gt=""), self._prune)
+        due = Due.at(timezone.now(), self.before)
+        await self._each(due.interrupted, self._restart)
+        await self._each(due.promotions, self._promote)
+        await self._each(due.taken, self._promote)
+        await self._each(due.abandoned, self._expire)
+        await self._each(due.finished, self._prune)
 
     async def _each(self, which: Q, treat: Callable[[AsyncTempFile], Any]) -> None:
         async for temp_file in _in_batches(which):
