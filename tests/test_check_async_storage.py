@@ -261,6 +261,12 @@ SLOW_SETTINGS = """
 from tests.settings import *
 STORAGES = {**STORAGES, "slow": {"BACKEND": "slow_storage.SlowStorage", "OPTIONS": {"location": LOCATION}}}
 """
+INTERRUPTIBLE = """
+import signal
+from django.core.management import execute_from_command_line
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a shell
+execute_from_command_line()
+"""
 
 
 def test_interrupted_check_deletes_also_what_was_still_being_made(tmp_path: Path) -> None:
@@ -268,7 +274,7 @@ def test_interrupted_check_deletes_also_what_was_still_being_made(tmp_path: Path
     media.mkdir()
     (tmp_path / "slow_storage.py").write_text(SLOW_STORAGE)
     (tmp_path / "slow_settings.py").write_text(f"LOCATION = {str(media)!r}\n{SLOW_SETTINGS}")
-    command = [sys.executable, "-m", "django", "check_async_storage", "slow"]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "check_async_storage", "slow"]
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "slow_settings",

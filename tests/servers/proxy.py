@@ -84,6 +84,7 @@ class Proxy:
         self._upstream = urlsplit(upstream)
         self._rules: list[_Rule] = []
         self._asked: list[Asked] = []
+        self._open = 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="proxy", daemon=True)
         self.url = ""
@@ -101,6 +102,11 @@ class Proxy:
 
     def requests(self, when: When = any_request) -> list[Asked]:
         return [asked for asked in self._asked if when(asked)]
+
+    @property
+    def is_busy(self) -> bool:
+        """Is there a connection whose request is not done with?"""
+        return self._open > 0
 
     # What can go wrong
 
@@ -173,12 +179,14 @@ class Proxy:
         server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open += 1
         try:
             await self._exchange(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             writer.transport.abort()  # One side has gone; the other is to notice.
         finally:
             writer.close()
+            self._open -= 1
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(END_OF_HEAD)
