@@ -111,12 +111,11 @@ def test_row_tells_state_age_size_field_owner_and_error(boss: Client) -> None:
 
     assert row == {
         "name": "holiday.jpg",
-        "state_badge": "failed",
+        "state_and_error": "failed Files of this type are not allowed here.",
         "age": "3 days",
         "size_shown": "5.0 MB",
         "for_field": "Document · file",
         "owner_link": "ada",
-        "error_shown": "Files of this type are not allowed here.",
     }
 
 
@@ -262,6 +261,15 @@ def test_file_that_the_record_has_no_more_is_not_mixed_up_with_its_present_one(
     assert "The record no longer has this file." in answer.content.decode()
 
 
+@pytest.mark.parametrize("column", [{"record_db": "closed"}, {"record_pk": "a-uuid-of-old"}])
+def test_file_of_a_database_or_key_of_old_is_not_found(boss: Client, column: dict[str, str]) -> None:
+    row = taken_by(Document.objects.create(file=ContentFile(b"old", name="old.txt")), **column)
+
+    answer = boss.get(f"{LIST}{row.pk}/file/", follow=True)
+
+    assert "The record no longer has this file." in answer.content.decode()
+
+
 def test_links_are_only_to_what_the_person_may_see() -> None:
     record = Document.objects.create(file=ContentFile(b"bytes", name="a.txt"))
     ada = User.objects.create_user("ada")
@@ -317,7 +325,7 @@ def test_filter_by_state(boss: Client) -> None:
 
     page = boss.get(LIST, {"state__exact": "failed"})
 
-    assert [row["state_badge"] for row in rows_in(page)] == ["failed"]
+    assert [row["state_and_error"] for row in rows_in(page)] == ["failed"]
 
 
 @pytest.mark.parametrize(

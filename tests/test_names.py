@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
@@ -11,12 +12,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from async_uploads.drf.serializer import AsyncUploadsModelSerializer
 from async_uploads.exceptions import InvalidParameters
+from async_uploads.forms.widgets import described
 from async_uploads.inspection import clean_name
 from async_uploads.models import AsyncFileInputData, AsyncTempFile
 from async_uploads.storage.filesystem import FileSystemAsyncUploadStorage
+from async_uploads.storage.naming import shown_name
+from tests.arrivals import arrived
 from tests.conftest import field_id_of, upload
 from tests.testapp.models import Document
+
+
+class DocumentSerializer(AsyncUploadsModelSerializer):
+    class Meta:
+        model = Document
+        fields = ["file"]
+
 
 KEY = re.compile(r"async-temp-files/\d{4}/\d\d/\d\d/[\w-]{22}-[\w.-]+")
 
@@ -67,6 +79,33 @@ def test_any_name_is_safe_or_refused(given_name: str) -> None:
     assert not set(name) & set("/\\\0\r\n\u202e")
     assert name.strip(".") != ""
     name.encode()
+
+
+@pytest.mark.parametrize("name", ["x.pdf", "xx.png", "x_x.doc", "x", "-x-.txt"])
+def test_a_name_of_an_x_is_a_name(name: str) -> None:
+    assert FileSystemAsyncUploadStorage().get_valid_name(name) == name
+
+
+@pytest.mark.parametrize(("name", "valid"), [("??.pdf", "file.pdf"), ("__.pdf", "file.pdf"), ("..", "file")])
+def test_a_name_of_which_only_the_extension_is_left_is_a_files(name: str, valid: str) -> None:
+    assert FileSystemAsyncUploadStorage().get_valid_name(name) == valid
+
+
+def test_the_token_of_a_temporary_path_is_not_shown() -> None:
+    storage = FileSystemAsyncUploadStorage()
+    key = storage.generate_temporary_path("My report.txt")
+    elsewhere = FileSystemAsyncUploadStorage()
+    elsewhere.temporary_key_prefix = "incoming"
+
+    assert shown_name(key) == shown_name(key, storage) == "My_report.txt"
+    assert shown_name(elsewhere.generate_temporary_path("a-b.txt"), elsewhere) == "a-b.txt"
+
+
+@pytest.mark.parametrize(
+    "name", ["documents/0123456789012345678901-a.txt", "async-temp-files/short-a.txt", ""]
+)
+def test_a_name_without_a_token_is_shown_as_it_is(name: str) -> None:
+    assert shown_name(name) == posixpath.basename(name)
 
 
 @settings(deadline=None)
@@ -139,3 +178,20 @@ async def test_a_name_that_is_none_gets_no_ticket(visitor: httpx.AsyncClient, na
 
     assert (response.status_code, list(response.json())) == (400, ["filename"])
     assert not await AsyncTempFile.objects.aexists()
+
+
+def waiting(key: str) -> None:
+    """A queue that nobody works off."""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_waits_for_its_promotion_is_shown_by_its_own_name(settings: Any) -> None:
+    settings.ASYNC_UPLOADS = {"PROMOTION_DISPATCHER": "tests.test_names.waiting"}
+    document = Document.objects.create(file=arrived(name="My report.txt"))
+    assert document.file.storage.is_temporary_path(str(document.file))
+
+    described_in_form = described(document.file)
+    described_by_api = DocumentSerializer(document).data["file"]
+
+    assert described_in_form is not None
+    assert described_in_form["name"] == described_by_api["name"] == "My_report.txt"

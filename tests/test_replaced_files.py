@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.files.base import ContentFile
-from django.db import transaction
+from django.core.files.storage import FileSystemStorage
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from async_uploads.models import AsyncFileField
 from tests.arrivals import arrived, rolled_back, stored_names
@@ -20,6 +22,22 @@ OLD, NEW = "portraits/old.txt", "portraits/new.txt"
 
 def uploaded(name: str) -> str:
     return arrived(name=name, model=Portrait)
+
+
+@pytest.fixture
+def deleted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names that the storage is told to delete, but for those of temporary files."""
+    names = []
+    field: Any = Portrait._meta.get_field("file")
+    delete = field.storage.adelete
+
+    async def noted(name: str) -> None:
+        if not field.storage.is_temporary_path(name):
+            names.append(name)
+        await delete(name)
+
+    monkeypatch.setattr(field.storage, "adelete", noted)
+    return names
 
 
 @pytest.fixture
@@ -124,6 +142,86 @@ def test_a_file_that_another_model_names_stays(portrait: Portrait) -> None:
     assert stored_names() == {OLD}
 
 
+def test_two_savepoints_delete_a_file_once(portrait: Portrait, deleted: list[str]) -> None:
+    other = Portrait.objects.create(other=OLD)
+
+    with transaction.atomic():
+        with transaction.atomic():
+            portrait.delete()
+        with transaction.atomic():
+            other.delete()
+
+    assert deleted == [OLD]
+
+
+def test_a_file_that_is_under_several_fields_is_deleted_once(deleted: list[str]) -> None:
+    Portrait.objects.create(file=uploaded("old.txt"))
+    Portrait.objects.update(other=OLD)
+
+    Portrait.objects.get().delete()
+
+    assert deleted == [OLD]
+
+
+def test_a_savepoint_that_is_rolled_back_lets_nothing_go(portrait: Portrait) -> None:
+    other = Portrait.objects.create(file=uploaded("other.txt"))
+    FileSystemStorage().save("portraits/unnamed.txt", ContentFile(b"in no row"))
+    with transaction.atomic():
+        other.delete()
+        with rolled_back():
+            Portrait.objects.create(other="portraits/unnamed.txt").delete()
+            Portrait.objects.get(pk=portrait.pk).delete()
+
+    assert stored_names() == {OLD, "portraits/unnamed.txt"}
+
+
+def test_a_name_goes_again_in_a_transaction_that_outlives_its_commits(
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    with transaction.atomic():
+        for _round in range(2):
+            FileSystemStorage().save(OLD, ContentFile(b"some bytes"))
+            with django_capture_on_commit_callbacks(execute=True):
+                Portrait.objects.create(other=OLD).delete()
+            assert stored_names() == set()
+
+
+def test_a_file_goes_whose_name_is_promoted_to_in_the_same_commit(portrait: Portrait) -> None:
+    other = Portrait.objects.create(file=uploaded("other.txt"))
+    with transaction.atomic():
+        portrait.file = ""
+        portrait.save()
+        other.file = uploaded("old.txt")
+        other.save()
+
+    assert stored_names() == {other.file.name}
+    assert other.file.name != OLD
+
+
+def test_a_file_goes_while_its_name_waits_in_a_queue(portrait: Portrait, settings: Any) -> None:
+    settings.ASYNC_UPLOADS = {"PROMOTION_DISPATCHER": "tests.test_replaced_files.later"}
+    key = uploaded("old.txt")
+    portrait.file = key
+    portrait.save()
+
+    assert stored_names() == {key}
+
+
+def later(key: str) -> None:
+    """A queue that nobody works off."""
+
+
+def test_many_records_cost_one_query_each_and_each_field_one() -> None:
+    def queries(records: int) -> int:
+        for number in range(records):
+            Portrait.objects.create(file=f"portraits/{number}.txt")
+        with CaptureQueriesContext(connection) as captured:
+            Portrait.objects.all().delete()
+        return len(captured)
+
+    assert queries(30) - queries(10) == 20
+
+
 def test_the_last_one_to_go_takes_it_along(portrait: Portrait) -> None:
     Portrait.objects.create(other=OLD)
 
@@ -147,21 +245,23 @@ def test_a_file_that_was_saved_by_django_itself_is_replaced_too(portrait: Portra
     assert stored_names() == {NEW}
 
 
+@pytest.mark.parametrize("fate", ["replaced in", "cleared from", "of a deleted record's"])
 def test_a_storage_that_fails_does_not_fail_the_save(
-    portrait: Portrait, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    portrait: Portrait, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fate: str
 ) -> None:
     field: Any = Portrait._meta.get_field("file")
 
     async def fail(name: str) -> None:
         raise OSError("the disk is read-only")
 
-    portrait.file = uploaded("new.txt")
+    portrait.file = uploaded("new.txt") if fate == "replaced in" else ""
     with monkeypatch.context() as fault:
         fault.setattr(field.storage, "adelete", fail)
-        portrait.save()
+        portrait.delete() if fate == "of a deleted record's" else portrait.save()
 
-    assert Portrait.objects.get().file.name == NEW
-    assert any(OLD in record.getMessage() and "read-only" in record.getMessage() for record in caplog.records)
+    assert not Portrait.objects.filter(file=OLD).exists()
+    told = f"{OLD}, {fate} testapp.Portrait.file, could not be deleted: the disk is read-only"
+    assert told in [record.getMessage() for record in caplog.records]
 
 
 def test_a_value_that_is_not_known_is_told_by_the_system_check() -> None:

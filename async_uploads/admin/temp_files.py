@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value, quote, unquote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
+from django.utils.connection import ConnectionDoesNotExist
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.text import Truncator
@@ -52,12 +53,11 @@ class UploadChangeList(ChangeList):
 class AsyncTempFileAdmin(ModelAdmin):
     list_display: tuple[str, ...] = (
         "name",
-        "state_badge",
+        "state_and_error",
         "age",
         "size_shown",
         "for_field",
         "owner_link",
-        "error_shown",
     )
     list_filter: ClassVar[tuple[Any, ...]] = ("state", AgeFilter, FieldFilter)
     list_per_page = 50
@@ -163,6 +163,13 @@ class AsyncTempFileAdmin(ModelAdmin):
             '<span class="async-upload-state" data-state="{}">{}</span>', row.state, row.get_state_display()
         )
 
+    @admin.display(description=gettext_lazy("state"), ordering="state")
+    def state_and_error(self, row: AsyncTempFile) -> str:
+        """Together, so that the reason is in sight wherever the state is."""
+        badge = self.state_badge(row)
+        error = Truncator(row.error or row.error_code).chars(LONGEST_ERROR)
+        return format_html('{}<span class="async-upload-error">{}</span>', badge, error) if error else badge
+
     @admin.display(description=gettext_lazy("size"), ordering="size")
     def size_shown(self, row: AsyncTempFile) -> str:
         if row.size is not None:
@@ -185,10 +192,6 @@ class AsyncTempFileAdmin(ModelAdmin):
     def owner_link(self, row: AsyncTempFile) -> str:
         return links_of(row).owner(row) or self._empty()
 
-    @admin.display(description=gettext_lazy("error"), ordering="error_code")
-    def error_shown(self, row: AsyncTempFile) -> str:
-        return Truncator(row.error or row.error_code).chars(LONGEST_ERROR) or self._empty()
-
     @admin.display(description=gettext_lazy("age"), ordering="-created_at")
     def age(self, row: AsyncTempFile) -> str:
         return format_html(
@@ -207,7 +210,10 @@ def _name_in_record(row: AsyncTempFile) -> str | None:
     if not row.record_pk or not row.has_field:
         return None
     field = row.field
-    records = field.model._base_manager.using(row.record_db or None)
-    pk = field.model._meta.pk.to_python(row.record_pk)
-    name: str | None = records.filter(pk=pk).values_list(field.attname, flat=True).first()
+    try:
+        pk = field.model._meta.pk.to_python(row.record_pk)
+        records = field.model._base_manager.using(row.record_db or None).filter(pk=pk)
+        name: str | None = records.values_list(field.attname, flat=True).first()
+    except (ConnectionDoesNotExist, ValidationError, ValueError):
+        return None  # of a database or a primary key that the project no longer has
     return name or None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import models, transaction
 
 from async_uploads.promotion import async_fields_of
-from async_uploads.references import is_referenced
+from async_uploads.references import StoredName, unreferenced
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
@@ -17,46 +18,107 @@ DeleteReplaced = Literal["keep", "on_commit"]
 KEEP: DeleteReplaced = "keep"
 ON_COMMIT: DeleteReplaced = "on_commit"
 
-LeftBehind = list[tuple[Any, str]]
-"""Fields and the names of files that their records have just let go."""
+AT_ONCE = 500
+"""Files of a commit that are asked for together, and deleted before the next are asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftFile:
+    """A file that a record has just let go. ``happened`` goes before the field's name in the log."""
+
+    field: Any
+    name: str
+    happened: str
+
+
+LeftBehind = list[LeftFile]
 
 
 def left_behind_by_save(instance: models.Model, before: dict[str, Any]) -> LeftBehind:
     """The files that the record's columns held ``before`` and hold no longer."""
-    return [
-        (field, before[field.name])
-        for field in async_fields_of(type(instance))
-        if field.delete_replaced == ON_COMMIT
-        and before.get(field.name)
-        and before[field.name] != str(getattr(instance, field.attname) or "")
-    ]
+    left_behind = []
+    for each in async_fields_of(type(instance)):
+        old = before.get(each.name)
+        if not old or each.delete_replaced != ON_COMMIT:
+            continue  # unread, it is not to be loaded for this
+        new = str(getattr(instance, each.attname) or "")
+        if old != new:
+            happened = "replaced in" if new else "cleared from"
+            left_behind.append(LeftFile(field=each, name=old, happened=happened))
+    return left_behind
 
 
 def left_behind_by_delete(model: type[models.Model], pk: Any, using: str) -> LeftBehind:
     """The files of a record that is about to go, as the database names them: an object in memory may be behind."""
-    fields = {field.name: field for field in async_fields_of(model) if field.delete_replaced == ON_COMMIT}
-    record = model._base_manager.using(using).filter(pk=pk).values(*fields).first() or {}
-    return [(fields[column], name) for column, name in record.items() if name]
+    fields = {each.name: each for each in async_fields_of(model) if each.delete_replaced == ON_COMMIT}
+    # Not the model's manager, which may leave the record out.
+    record = models.QuerySet(model, using=using).filter(pk=pk).values(*fields).first() or {}
+    return [
+        LeftFile(field=fields[column], name=name, happened="of a deleted record's")
+        for column, name in record.items()
+        if name
+    ]
 
 
 def delete_after_commit(left_behind: LeftBehind, using: str) -> None:
     """A rollback means that the record has its file again, so nothing may be deleted before the commit."""
     # What lies under a temporary key is promotion's to delete, and the sweep's.
-    final = [(field, name) for field, name in left_behind if not field.storage.is_temporary_path(name)]
-    if not final:
-        return
+    final = {
+        StoredName(left.field.storage, left.name): left
+        for left in left_behind
+        if not left.field.storage.is_temporary_path(left.name)
+    }
+    if final:
+        _Deletion.join(final, using)
 
-    def delete_left_behind() -> None:  # no partial: Django logs a callback that failed by its __qualname__
-        async_to_sync(_adelete)(final, using)
 
-    transaction.on_commit(delete_left_behind, using=using, robust=True)
+@dataclass(kw_only=True)
+class _Deletion:
+    """What one savepoint of a transaction has let go: deleted together after the commit, or rolled back together."""
+
+    savepoints: set[str | None]
+    deleted: set[StoredName]
+    """Shared by the whole transaction. A name that is free again may be somebody else's at once."""
+    waiting: dict[StoredName, LeftFile] = field(default_factory=dict)
+    last: _AfterCommit | None = None
+
+    @classmethod
+    def join(cls, files: dict[StoredName, LeftFile], using: str) -> None:
+        connection = transaction.get_connection(using)
+        savepoints = set(connection.savepoint_ids)
+        callbacks = [getattr(callback, "__self__", None) for _, callback, _ in connection.run_on_commit]
+        known = [callback.deletion for callback in callbacks if isinstance(callback, _AfterCommit)]
+        deletion = next((each for each in known if each.savepoints == savepoints), None)
+        if deletion is None:
+            deletion = cls(savepoints=savepoints, deleted=known[0].deleted if known else set())
+        deletion.waiting.update(files)
+        deletion.deleted.difference_update(files)  # in a test, whose transaction outlives its commits
+        deletion.last = _AfterCommit(deletion)
+        transaction.on_commit(deletion.last.run, using=using, robust=True)
+
+    async def arun(self) -> None:
+        files = [file for file in self.waiting if file not in self.deleted]
+        for start in range(0, len(files), AT_ONCE):
+            for file in await sync_to_async(unreferenced)(files[start : start + AT_ONCE]):
+                self.deleted.add(file)
+                await _adelete(self.waiting[file])
+        self.waiting.clear()
 
 
-async def _adelete(left_behind: LeftBehind, using: str) -> None:
-    for field, name in left_behind:
-        if await sync_to_async(is_referenced)(field.storage, name, using=using):
-            continue
-        try:
-            await field.storage.adelete(name)
-        except Exception as error:  # noqa: BLE001  # whatever a storage raises: the save is done and stays so
-            logger.error("%s, replaced in %s, could not be deleted: %s", name, field, error)  # noqa: TRY400
+@dataclass(frozen=True)
+class _AfterCommit:
+    """A callback for each save, so that Django knows which of them were rolled back. The last one does the work:
+    what was promoted by the others before it has its name by then."""
+
+    deletion: _Deletion
+
+    def run(self) -> None:
+        if self.deletion.last is self:
+            async_to_sync(self.deletion.arun)()
+
+
+async def _adelete(left: LeftFile) -> None:
+    try:
+        await left.field.storage.adelete(left.name)
+    except Exception as error:  # noqa: BLE001  # whatever a storage raises: the save is done and stays so
+        logger.error("%s, %s %s, could not be deleted: %s", left.name, left.happened, left.field, error)  # noqa: TRY400

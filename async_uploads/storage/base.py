@@ -12,6 +12,7 @@ from django.core.files.base import File
 from django.core.files.storage import Storage
 
 from async_uploads.conf import upload_settings
+from async_uploads.storage.folders import Folder, known_folder
 from async_uploads.storage.naming import FileNaming
 
 if TYPE_CHECKING:
@@ -199,6 +200,13 @@ class AsyncUploadStorage(FileNaming):
         if not self.copies_exclusively:
             return self.alternative_name(name, max_length)
         return self.fit_name(name, max_length)
+
+    def root_folder(self) -> Folder | None:
+        """Where the files are: two storages may keep theirs in one place, and a file that one has is the other's too.
+
+        None where that can't be told; then files are taken for the same wherever their names are.
+        """
+        return known_folder(self)
 
     def field_registered(self, field_id: str, namespace: str) -> None:
         """Told of each field that uses this storage, and of the URL namespace that its views are mounted in."""

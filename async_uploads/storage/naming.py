@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from secrets import token_urlsafe
+from typing import Any
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage
@@ -16,6 +18,9 @@ TEMPORARY_PREFIX = "async-temp-files"
 TOKEN_BYTES = 16
 MAX_COMPONENT_BYTES = 200
 """File systems allow 255 bytes for a name; what is left is for a token and for ``.part``."""
+
+
+_TOKEN = re.compile(rf"[\w-]{{{len(token_urlsafe(TOKEN_BYTES))}}}-", re.ASCII)
 
 
 class FileNaming(Storage):
@@ -48,7 +53,7 @@ class FileNaming(Storage):
             valid = get_valid_filename(name)
         except SuspiciousFileOperation:
             valid = "file"
-        if not get_valid_filename(f"x{root}").strip("x._-"):
+        if not get_valid_filename(f"x{root}")[1:].strip("._-"):
             valid = f"file{get_valid_filename(f'x{extension}')[1:]}"
         return shorten(valid, MAX_COMPONENT_BYTES, in_bytes=True)
 
@@ -69,3 +74,15 @@ class FileNaming(Storage):
         suffix = f"_{token_urlsafe(6).replace('-', '_')}{extension}"
         room = MAX_COMPONENT_BYTES if max_length is None else max(max_length - len(directory) - 1, 0)
         return posixpath.join(directory, root[: max(room - len(suffix), 0)] + suffix)
+
+
+def shown_name(name: str, storage: Any = None) -> str:
+    """What people know the file as: without folders, and without the token of a temporary path.
+
+    ``storage``, where it is at hand, knows its temporary paths best.
+    """
+    base = posixpath.basename(name)
+    own = isinstance(storage, FileNaming)
+    temporary = storage.is_temporary_path(name) if own else name.startswith(f"{TEMPORARY_PREFIX}/")
+    token = _TOKEN.match(base) if temporary else None
+    return base[token.end() :] if token else base
