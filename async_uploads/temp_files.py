@@ -180,6 +180,10 @@ class AsyncTempFile(models.Model):
     def belongs_to(self, field: models.Field[Any, Any]) -> bool:
         return self.model == field.model._meta.label_lower and self.field_name == field.name
 
+    def is_of_record(self, record_pk: str, record_db: str | None) -> bool:
+        """Has the record with this primary key taken it? ``record_db``: its database, None where that is not known."""
+        return self.record_pk == record_pk and record_db in (None, self.record_db)
+
     @property
     def public_error(self) -> str:
         """What a visitor is told. What a storage says of itself, its paths and names, is for the log and the admin."""

@@ -182,6 +182,11 @@ def test_an_upload_given_up_for_an_edit_cannot_be_saved_again(monkeypatch: pytes
     let_the_lease_run_out()
     asyncio.run(apromote_key(str(stale.file.name)))
 
+    key = str(stale.file.name)
+    stale.save()  # nobody assigned a file
+    assert stale.file.name == "documents/edited.txt"
+
+    stale.file = key
     with pytest.raises(ValidationError, match="has expired"):
         stale.save()
 

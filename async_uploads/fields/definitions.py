@@ -12,8 +12,10 @@ from django.db import models
 from async_uploads import forms
 from async_uploads.fields.options import Assignable, FileOptions, ImageOptions, StorageOption, Text, UploadTo
 from async_uploads.fields.replacing import KEEP, ON_COMMIT, DeleteReplaced
-from async_uploads.fields.saving import CHECKED, HISTORICAL_MODELS, check_before_save
-from async_uploads.fields.values import AsyncFieldFile, AsyncFileDescriptor, AsyncImageFieldFile
+from async_uploads.fields.saving import HISTORICAL_MODELS
+from async_uploads.fields.underway import Save
+from async_uploads.fields.validation import FileRules
+from async_uploads.fields.values import AsyncFieldFile, AsyncFileDescriptor, AsyncImageFieldFile, upload_key
 from async_uploads.permissions import Permission, resolve_perm_name
 from async_uploads.registry import AsyncFieldRegistry, default_async_field_registry
 
@@ -103,6 +105,11 @@ class AsyncFileMixin(models.FileField):
         return None if self.max_size is None else int(self.max_size * MIB)
 
     @property
+    def validators(self) -> list[Any]:
+        """Those of the project, and the field's own rules. Migrations have only the project's."""
+        return [*super().validators, FileRules(self)]
+
+    @property
     def has_dimension_fields(self) -> bool:
         return bool(self.width_field or self.height_field)
 
@@ -167,10 +174,20 @@ class AsyncFileMixin(models.FileField):
         )
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
-        # An ordinary save was checked at its pre_save signal; bulk_create sends none.
-        if CHECKED not in model_instance.__dict__ and type(model_instance).__module__ != HISTORICAL_MODELS:
-            check_before_save(self, model_instance, model_instance._state.db)
-        return super().pre_save(model_instance, add)
+        """The file is checked as it is written, whoever assigned it, for ``bulk_create`` too."""
+        if type(model_instance).__module__ == HISTORICAL_MODELS:
+            return super().pre_save(model_instance, add)
+        save = Save.of(model_instance)
+        if not save.check_again(self, model_instance, add=add):
+            return models.F(self.attname)
+        value = super().pre_save(model_instance, add)
+        save.note_checked(self, model_instance)
+        return value
+
+    def get_prep_value(self, value: Any) -> Any:
+        """A form's cleaned value can be given to ``QuerySet.update`` and ``filter``: the column holds its key."""
+        key = upload_key(value)
+        return super().get_prep_value(value if key is None else key)
 
 
 class AsyncFileField(AsyncFileMixin):

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models.fields.files import FieldFile, FileDescriptor, ImageFieldFile
 
 from async_uploads.events import download_url
+from async_uploads.fields.assignments import note_assigned, note_read
 from async_uploads.input import AsyncFileInputData, name_of
 from async_uploads.promotion import record_pk_of
 from async_uploads.storage.base import AsyncFile, AsyncUploadStorage
@@ -26,6 +27,14 @@ def set_dimensions(field: Any, instance: models.Model, width: int | None, height
             setattr(instance, name, unknown if measured is None else measured)
 
 
+def upload_key(value: Any) -> str | None:
+    """The key, where ``value`` stands for an upload: AsyncFileInputData, or a form's text that knows its ``key``."""
+    if isinstance(value, AsyncFileInputData):
+        return value.key
+    key = getattr(value, "key", None) if isinstance(value, str) else None
+    return key if isinstance(key, str) else None
+
+
 def measure_when_saved(field: Any, instance: models.Model) -> None:
     instance.__dict__.setdefault(UNMEASURED, set()).add(field.name)
 
@@ -38,6 +47,17 @@ class AsyncFieldFile(FieldFile):
     storage: AsyncUploadStorage
     from_input: bool = False
     """The name came from a browser, and has to be the record's own or a temporary key."""
+
+    _given_name: str | None = None
+
+    def __init__(self, instance: models.Model, field: Any, name: str | None) -> None:
+        super().__init__(instance, field, name)
+        self._given_name = name
+
+    @property
+    def is_renamed(self) -> bool:
+        """Was ``name`` changed in place, as in ``car.photo.name = "cars/ford.jpg"``?"""
+        return self.name != self._given_name
 
     @property
     def url(self) -> str:
@@ -89,7 +109,7 @@ class AsyncFieldFile(FieldFile):
             await self.instance.asave()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "from_input": self.from_input}
+        return {**super().__getstate__(), "from_input": self.from_input, "_given_name": self._given_name}
 
     def _require_name(self) -> str:
         if not self.name:
@@ -119,20 +139,27 @@ class AsyncImageFieldFile(AsyncFieldFile, ImageFieldFile):
 
 
 class AsyncFileDescriptor(FileDescriptor):
-    """Assignment takes what Django's takes, and AsyncFileInputData. It touches neither database nor storage."""
+    """Assignment takes what Django's takes, and an upload's form value. It touches neither database nor storage."""
 
     field: Any
 
     def __set__(self, instance: models.Model, value: Any) -> None:
         known = instance.__dict__
+        if isinstance(value, FieldFile) and value is known.get(self.field.attname):
+            return  # a form gives back what it has not changed
         being_made = self.field.attname not in known and instance._state.adding
         before = name_of(known.get(self.field.attname))
-        if isinstance(value, AsyncFileInputData):
-            file = self.field.attr_class(instance, self.field, value.key)
+        key = upload_key(value)
+        if key is not None:
+            file = self.field.attr_class(instance, self.field, key)
             file.from_input = True
             value = file
         super().__set__(instance, value)
-        if self.field.has_dimension_fields and not being_made and not _is_read_back(value, instance):
+        if being_made or _is_read_back(value, instance):
+            note_read(self.field, instance)
+            return
+        note_assigned(self.field, instance)
+        if self.field.has_dimension_fields:
             self._forget_dimensions(instance, before, value)
 
     def _forget_dimensions(self, instance: models.Model, before: str, value: Any) -> None:

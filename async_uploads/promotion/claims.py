@@ -45,7 +45,7 @@ def claim(temp_file: AsyncTempFile, field: Any, instance: models.Model, using: s
     Raises UploadAlreadyUsed where another record was first.
     """
     record_pk = record_pk_of(field, instance)
-    if temp_file.record_pk == record_pk:
+    if temp_file.is_of_record(record_pk, using):
         return Claim(temp_file=temp_file, instance=instance)
     inline = upload_settings.PROMOTION_DISPATCHER == INLINE_PROMOTION
     name = field.generate_filename(instance, temp_file.name)
@@ -61,7 +61,8 @@ def claim(temp_file: AsyncTempFile, field: Any, instance: models.Model, using: s
         lease = {"attempts": 1, "lease_until": expiry(LEASE)} if inline else {}
         temp_file.move(State.PROMOTING, where=NOT_TAKEN, **taken, **lease)
     except UploadStateError as error:
-        if temp_file.record_pk == record_pk:  # the same record saved twice at once: the other save promotes
+        # The same record saved twice at once: the other save promotes.
+        if temp_file.is_of_record(record_pk, using):
             return Claim(temp_file=temp_file, instance=instance)
         raise UploadAlreadyUsed() from error
     return Claim(temp_file=temp_file, instance=instance, leased=inline)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.db import models, router, transaction
 from django.utils.module_loading import import_string
 
 from async_uploads.conf import INLINE_PROMOTION, upload_settings
@@ -62,7 +62,7 @@ def _claim_all(instances: Iterable[models.Model]) -> tuple[list[Claim], UploadAl
     claims = []
     refused = None
     for instance in instances:
-        using = instance._state.db or DEFAULT_DB_ALIAS
+        using = router.db_for_write(type(instance), instance=instance)
         for field in async_fields_of(type(instance)):
             name = str(getattr(instance, field.attname) or "")
             if not field.storage.is_temporary_path(name):

@@ -23,7 +23,7 @@ from async_uploads.temp_files import AsyncTempFile, expiry
 
 
 class MadeUpload(str):
-    """What the form field submits, a JSON string; ``key`` is what a model's field can be given instead."""
+    """What the form field submits, a JSON string; a model's field takes it, too, as it takes its ``key``."""
 
     __slots__ = ("key",)
     key: str

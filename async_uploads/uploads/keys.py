@@ -11,28 +11,47 @@ from async_uploads.owners import Owner
 from async_uploads.temp_files import AsyncTempFile, State
 
 
-def check_key(field: Any, key: str, *, owner: Owner | None, record_pk: str = "") -> AsyncTempFile:
+def check_key(
+    field: Any, key: str, *, owner: Owner | None, record_pk: str = "", record_db: str | None = None
+) -> AsyncTempFile:
     """The row of ``key``, which may be saved in ``field`` by ``owner`` (None: not known) for the record ``record_pk``.
 
-    Raises UploadKeyError, a ValidationError. Sync: one query.
+    ``record_db`` is the database that the record is written to (None: not known). Raises UploadKeyError, a
+    ValidationError. Sync: one query, and another one where the upload has been promoted.
     """
     temp_file = AsyncTempFile.with_key(key)
     if temp_file is None or not temp_file.belongs_to(field):
         raise _unknown()
-    if _is_taken_by(temp_file, record_pk):
+    taken = temp_file.record_pk != ""
+    if taken and temp_file.is_of_record(record_pk, record_db):
+        _check_taken(temp_file)
         return temp_file
     if owner is not None and not owner.owns(temp_file.owner):
         raise _unknown()
-    if temp_file.record_pk not in ("", record_pk):
+    if taken:
         raise UploadAlreadyUsed()
     _check_state(temp_file, receives_uploads=field.storage.receives_uploads)
     return temp_file
 
 
-def _is_taken_by(temp_file: AsyncTempFile, record_pk: str) -> bool:
-    """Has this very record the upload? Then whoever may edit the record may save it again."""
-    given_up = temp_file.state in (State.CANCELLED, State.EXPIRED)
-    return bool(record_pk) and temp_file.record_pk == record_pk and not given_up
+def _check_taken(temp_file: AsyncTempFile) -> None:
+    """This very record has the upload: whoever may edit the record may save it again, for as long as it has it."""
+    if temp_file.state in (State.CANCELLED, State.EXPIRED) or (
+        temp_file.state == State.FAILED and not temp_file.failed_in_promotion
+    ):
+        _check_state(temp_file, receives_uploads=True)
+    # Once the record has let the file go, the final name may be that of somebody else's file.
+    if temp_file.state == State.PROMOTED and not _is_named(temp_file):
+        raise UploadAlreadyUsed()
+
+
+def _is_named(temp_file: AsyncTempFile) -> bool:
+    field = temp_file.field
+    record = field.model._base_manager.using(temp_file.record_db or None).filter(
+        pk=field.model._meta.pk.to_python(temp_file.record_pk)
+    )
+    names = (temp_file.key, temp_file.final_name)
+    return bool(record.filter(**{f"{field.attname}__in": names}).exists())
 
 
 def _check_state(temp_file: AsyncTempFile, *, receives_uploads: bool) -> None:
