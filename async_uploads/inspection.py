@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from async_uploads.conf import upload_settings
 from async_uploads.exceptions import FileTooLarge, InvalidParameters, TypeNotAllowed
+from async_uploads.type_names import describe_types
 
 HEAD_SIZE = 8192
 """Bytes from the beginning of a file that its type is told by."""
@@ -39,6 +40,8 @@ _SVG = re.compile(rb"(?i)<(?:[a-z]+:)?svg[\s>/]")
 _MARKUP_TYPES = {"text/html", "image/svg+xml", "application/xml", "text/xml", "application/xhtml+xml"}
 _MEDIA = ("image/", "audio/", "video/", "font/")
 _ALIASES = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
     "image/x-ms-bmp": "image/bmp",
     "image/x-icon": "image/vnd.microsoft.icon",
     "audio/x-wav": "audio/wav",
@@ -174,7 +177,7 @@ def declared_type(name: str) -> str | None:
     if extension in _COMPRESSED:
         return _COMPRESSED[extension]
     guessed = _types.types_map[1].get(extension) or _types.types_map[0].get(extension)
-    return None if guessed is None else _normalised(guessed)
+    return None if guessed is None else normalised_type(guessed)
 
 
 def served_type(name: str) -> str:
@@ -231,10 +234,11 @@ def _name_may_match(name: str, declared: str | None, pattern: str) -> bool:
 
 
 def _not_allowed(restrictions: list[str]) -> str:
-    return _("Only these types are allowed: %(types)s.") % {"types": ", ".join(restrictions)}
+    return _("Only these types are allowed: %(types)s.") % {"types": describe_types(restrictions)}
 
 
-def _normalised(mime: str) -> str:
+def normalised_type(mime: str) -> str:
+    """The name that a type goes by here, of those that it has."""
     return _ALIASES.get(mime.lower(), mime.lower())
 
 
@@ -260,14 +264,14 @@ def _types_by_magic(head: bytes) -> list[str]:
         return []
     # Some formats are told by zeros alone, which say nothing.
     telling = [match for match in matches if match.mime_type and match.byte_match.strip(b"\0")]
-    return list(dict.fromkeys(_normalised(match.mime_type) for match in telling))
+    return list(dict.fromkeys(normalised_type(match.mime_type) for match in telling))
 
 
 @cache
 def _types_with_magic() -> frozenset[str]:
     """The types that are known by their bytes: a file without them is not of that type."""
     return frozenset(
-        _normalised(magic.mime_type) for magic in puremagic.main.magic_header_array if magic.mime_type
+        normalised_type(magic.mime_type) for magic in puremagic.main.magic_header_array if magic.mime_type
     ) - {UNKNOWN_TYPE}
 
 

@@ -11,6 +11,7 @@ from django.template import engines
 from django.test import Client
 from django.urls import include, path
 
+from async_uploads.models import AsyncTempFile
 from tests.asking import as_json, url_of
 from tests.conftest import field_id_of
 
@@ -89,3 +90,21 @@ def test_reading_needs_no_token(browser: Client) -> None:
     ticket = browser.get(url_of("generate-upload-url", fieldId=field_id_of(), filename="a.txt")).json()
 
     assert browser.get(url_of("upload-status", key=ticket["key"])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("site", "status"),
+    [("cross-site", 403), ("same-site", 200), ("same-origin", 200), ("none", 200), (None, 200)],
+)
+def test_another_site_cannot_use_up_a_visitors_places(browser: Client, site: str | None, status: int) -> None:
+    """GET needs no token: a page elsewhere could send a person's browser there again and again."""
+    headers = {} if site is None else {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
+
+    response = browser.get(
+        url_of("generate-upload-url", fieldId=field_id_of(), filename="a.txt"), headers=headers
+    )
+
+    assert response.status_code == status
+    assert AsyncTempFile.objects.exists() is (status == 200)
+    if status == 403:
+        assert response.json()["code"] == "permission_denied"

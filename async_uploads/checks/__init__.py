@@ -8,13 +8,14 @@ from django.core.checks import Tags
 from async_uploads.checks.fields import check_max_length, check_storages, check_urls
 from async_uploads.checks.layers import check_channel_layer, check_layer_in_memory, check_layer_of_deployment
 from async_uploads.checks.limits import check_body_limit, check_proxies
+from async_uploads.checks.options import check_max_size, check_restrictions
 from async_uploads.checks.project import (
     OWNER_MIDDLEWARE,
     SESSION_MIDDLEWARE,
     check_asgi,
     check_middleware,
-    check_settings,
 )
+from async_uploads.checks.settings import check_functions, check_numbers, check_settings
 from async_uploads.checks.static import check_modules_are_hashed, check_modules_are_kept
 
 __all__ = ["OWNER_MIDDLEWARE", "SESSION_MIDDLEWARE", "check_storages", "register_checks"]
@@ -25,6 +26,8 @@ TAG = "async_uploads"
 def register_checks() -> None:
     for check in (
         check_settings,
+        check_functions,
+        check_numbers,
         check_urls,
         check_channel_layer,
         check_layer_in_memory,
@@ -32,6 +35,8 @@ def register_checks() -> None:
         check_middleware,
         check_storages,
         check_max_length,
+        check_restrictions,
+        check_max_size,
         check_body_limit,
     ):
         checks.register(check, TAG)

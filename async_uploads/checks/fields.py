@@ -44,7 +44,7 @@ def check_urls(**kwargs: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_storages(**kwargs: Any) -> Iterator[checks.CheckMessage]:
-    for field in _fields():
+    for field in fields_of_project():
         try:
             cls: type = field.storage.__class__  # of what is behind a LazyObject
         except STORAGE_ERRORS as error:
@@ -65,7 +65,7 @@ def check_storages(**kwargs: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_max_length(**kwargs: Any) -> Iterator[checks.CheckMessage]:
-    for field in _fields():
+    for field in fields_of_project():
         if field.max_length is not None and field.max_length < SHORTEST_MAX_LENGTH:
             yield checks.Error(
                 f"max_length={field.max_length} is too small for the key of a temporary file.",
@@ -75,7 +75,7 @@ def check_max_length(**kwargs: Any) -> Iterator[checks.CheckMessage]:
             )
 
 
-def _fields() -> Iterator[Any]:
+def fields_of_project() -> Iterator[Any]:
     for registry in all_registries():
         yield from registry.fields_by_id.values()
 

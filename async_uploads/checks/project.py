@@ -1,8 +1,7 @@
-"""Of the project as a whole: its settings, its ASGI application, its middleware."""
+"""Of the project as a whole: its ASGI application, its middleware."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -14,22 +13,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
 from django.utils.module_loading import import_string
 
-from async_uploads.conf import SETTINGS_NAME, UploadSettings, configured
-
 SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 OWNER_MIDDLEWARE = "async_uploads.middleware.UploadOwnerMiddleware"
-
-
-def check_settings(**kwargs: Any) -> Iterator[checks.CheckMessage]:
-    known = UploadSettings.names()
-    for name in configured():
-        if name in known:
-            continue
-        near = difflib.get_close_matches(name.upper(), known, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"The known ones are {', '.join(known)}."
-        yield checks.Error(
-            f"{SETTINGS_NAME} has no setting {name!r}.", hint=hint, obj=SETTINGS_NAME, id="async_uploads.E001"
-        )
 
 
 def check_asgi(**kwargs: Any) -> Iterator[checks.CheckMessage]:

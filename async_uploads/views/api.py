@@ -8,14 +8,16 @@ from functools import partial
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext as _
 
 from async_uploads.events import astatus_of
+from async_uploads.exceptions import PermissionDenied
 from async_uploads.owners import aowner_of_request
 from async_uploads.permissions import auser_of_request
 from async_uploads.registry import AsyncFieldRegistry
 from async_uploads.temp_files import AsyncTempFile
 from async_uploads.uploads import acancel, acomplete
-from async_uploads.views.base import UploadView
+from async_uploads.views.base import UploadView, json_response
 from async_uploads.views.parameters import Parameters
 from async_uploads.views.requests import abegin_upload, adownload_url, aupload_named_in, ticket
 
@@ -33,7 +35,9 @@ class GenerateUploadUrlView(UploadView):
         return await self._answer(request, registry, Parameters.of_body(request))
 
     async def get(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponse:
-        """For existing front ends."""
+        """For existing front ends. Only theirs: no token tells whose request it is, and each takes up a place."""
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            raise PermissionDenied(_("Another site may not ask for uploads in your name."))
         return await self._answer(request, registry, Parameters.of_query(request))
 
     async def _answer(
@@ -45,7 +49,7 @@ class GenerateUploadUrlView(UploadView):
             user=await auser_of_request(request),
             aowner=partial(aowner_of_request, request, create=True),
         )
-        response = JsonResponse(
+        response = json_response(
             ticket(temp_file, how, lambda view: reverse(f"async_uploads:{view}", current_app=registry.name))
         )
         add_never_cache_headers(response)
@@ -79,6 +83,8 @@ class UploadStatusView(UploadView):
 class DownloadRedirectView(UploadView):
     """``GET`` ``?field_id=&instance_id=``: a redirect to the file, for those who may see the record."""
 
+    is_opened_by_links = True
+
     async def get(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponse:
         given = Parameters.of_query(request)
         user = await auser_of_request(request)
@@ -88,7 +94,7 @@ class DownloadRedirectView(UploadView):
 
 
 async def status_response(temp_file: AsyncTempFile, *, status: int = 200) -> JsonResponse:
-    response = JsonResponse(await astatus_of(temp_file), status=status)
+    response = json_response(await astatus_of(temp_file), status=status)
     add_never_cache_headers(response)
     return response
 

@@ -1,12 +1,13 @@
-"""What the views share: errors become answers, and the project's transactions stay away."""
+"""What the views share: errors become answers, the project's transactions and its login page stay away."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.contrib.auth.decorators import login_not_required
 from django.core import exceptions
 from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -16,7 +17,14 @@ from django.utils.module_loading import import_string
 from django.views import View
 
 from async_uploads.conf import upload_settings
-from async_uploads.exceptions import PermissionDenied, UploadDisconnected, UploadError, UploadNotFound
+from async_uploads.exceptions import (
+    InvalidParameters,
+    PermissionDenied,
+    UploadDisconnected,
+    UploadError,
+    UploadExpired,
+    UploadNotFound,
+)
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
@@ -42,13 +50,29 @@ async def aask_throttle(request: Any) -> None:
     await (throttle if iscoroutinefunction(throttle) else sync_to_async(throttle))(request)
 
 
-@method_decorator(outside_of_transactions, name="dispatch")
+def json_response(values: Mapping[str, object], **options: Any) -> JsonResponse:
+    """Readable in every language, also where a person sees it as it is."""
+    return JsonResponse(values, json_dumps_params={"ensure_ascii": False}, **options)
+
+
+def wants_a_page(request: HttpRequest) -> bool:
+    """Does a person wait for the answer in a window, and not a script or a player?"""
+    if request.headers.get("sec-fetch-dest") == "document":
+        return True
+    return request.get_preferred_type(["application/json", "text/html"]) == "text/html"
+
+
+# Each view asks for a permission or a token itself: LoginRequiredMiddleware would send scripts to the login page.
+@method_decorator([outside_of_transactions, login_not_required], name="dispatch")
 class UploadView(View):
     """An async view whose UploadErrors are answered with their status and JSON.
 
     Exempt from ATOMIC_REQUESTS, which Django refuses for async views, and which would hold a transaction open while
     bytes move.
     """
+
+    is_opened_by_links: ClassVar[bool] = False
+    """Whether a person may come here by a link, who is then shown the project's own error pages."""
 
     async def throttle(self, request: HttpRequest) -> None:
         """Called before anything else; raises Throttled (429) where the visitor asks too often.
@@ -64,16 +88,27 @@ class UploadView(View):
             await self.throttle(request)
             return await super().dispatch(request, *args, **kwargs)  # type: ignore[misc, no-any-return]  # as above
         except UploadError as error:
-            return _answer(error)
+            return self._refusal(request, error)
         # What a project's permission, manager or throttle may raise, as it would in a view of its own.
         except exceptions.PermissionDenied as error:
-            return _answer(PermissionDenied(str(error) or None))
+            return self._refusal(request, PermissionDenied(str(error) or None))
         except Http404 as error:
-            return _answer(UploadNotFound(str(error) or None))
+            return self._refusal(request, UploadNotFound(str(error) or None))
         except UploadDisconnected:
             logger.info("The client went away during %s.", request.path)
             return HttpResponse(status=CLIENT_CLOSED_REQUEST)
 
+    def _refusal(self, request: HttpRequest, error: UploadError) -> JsonResponse:
+        if self.is_opened_by_links and wants_a_page(request):
+            _raise_as_djangos(error)
+        return json_response(error.as_json(), status=error.status, headers=error.headers)
 
-def _answer(error: UploadError) -> JsonResponse:
-    return JsonResponse(error.as_json(), status=error.status, headers=error.headers)
+
+def _raise_as_djangos(error: UploadError) -> None:
+    """As Django's own, of which it makes the project's 400.html, 403.html or 404.html; returns for other errors."""
+    if isinstance(error, PermissionDenied):
+        raise exceptions.PermissionDenied(error.detail) from error
+    if isinstance(error, (UploadNotFound, UploadExpired)):
+        raise Http404(error.detail) from error
+    if isinstance(error, InvalidParameters):
+        raise exceptions.BadRequest(error.detail) from error

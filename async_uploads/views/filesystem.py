@@ -81,6 +81,8 @@ class UploadDirectView(UploadView):
 class DownloadDirectView(UploadView):
     """``GET`` or ``HEAD`` a stored file, whole or one range of it. The token in the URL is the permission."""
 
+    is_opened_by_links = True
+
     async def get(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponseBase:
         token = unsign_download(_token_of(request))
         field = registry.fields_by_id.get(token.field_id)

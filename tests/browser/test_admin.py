@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.complaints import Complaints
 from tests.browser.connection import Connection
 from tests.browser.file_field import SLOW_FILE, FileField, payload
 
@@ -108,7 +109,7 @@ def test_upload_is_listed_opened_with_its_record_and_found_by_its_state(page: Pa
 
     page.goto(f"{UPLOADS}?q=listed.txt")
     row = page.locator("#result_list tbody tr").first
-    expect(row.locator(".field-state_badge")).to_have_text("promoted")
+    expect(row.locator(".field-state_and_error")).to_have_text("promoted")
     expect(row.locator(".field-size_shown")).to_have_text("8\u00a0bytes")
     expect(row.locator(".field-owner_link")).to_have_text("demo")
     with page.expect_response("**/download-file-direct/**") as served:
@@ -146,3 +147,32 @@ def test_form_learns_at_once_that_its_upload_was_expired_in_the_admin(page: Page
     expect(office.locator(".messagelist")).to_contain_text("Expired, and their files deleted: 1.")
 
     file.expect_failed("no longer available")
+
+
+@pytest.mark.parametrize(
+    "context_options",
+    [{"viewport": {"width": 1280, "height": 800}}, KINDS["dark"], KINDS["narrow"]],
+    ids=["1280 px", "dark", "narrow"],
+)
+def test_reason_of_a_failure_is_in_sight_beside_the_owner(
+    page: Page, complaints: Complaints, axe_script: Path
+) -> None:
+    complaints.expect("status of 415")
+    page.goto("/admin/library/document/add/")
+    cover = FileField(page, "cover")
+    cover.pick(payload("a-photo-with-a-rather-long-name-from-a-camera.png", b"<!doctype html>", "image/png"))
+    cover.expect_state("failed")
+
+    page.goto(f"{UPLOADS}?q=rather-long")
+
+    row = page.locator("#result_list tbody tr").first
+    expect(row.locator(".field-state_and_error")).to_contain_text("Only these types are allowed")
+    seen = page.evaluate(
+        """() => [".async-upload-error", ".field-owner_link"].map((part) => {
+          const { right } = document.querySelector(`#result_list ${part}`).getBoundingClientRect();
+          return right <= document.querySelector("#result_list").closest(".results").getBoundingClientRect().right;
+        })"""
+    )
+    is_narrow = page.evaluate("innerWidth < 500")
+    assert seen == [True, not is_narrow]  # on a phone the owner is a swipe away
+    audit(page, axe_script, "#result_list")

@@ -29,7 +29,11 @@ class ApiPage:
         self.form(method).locator("[name=title]").fill(title)
 
     def send(self, method: str, status: str) -> None:
+        """Until the answer has taken the place of the page, and its scripts are at work."""
+        self.page.evaluate("document.body.dataset.sent = ''")
         self.form(method).get_by_role("button", name=method).click()
+        expect(self.page.locator("body:not([data-sent])")).to_be_attached()
+        self.page.wait_for_function("document.readyState === 'complete'")
         expect(self.response).to_contain_text(f"HTTP {status}")
 
     @property

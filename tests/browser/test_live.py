@@ -199,3 +199,29 @@ def test_upload_that_does_not_exist_is_reported_once(
 
     page.wait_for_function("() => seen.length === 1")
     assert page.evaluate("seen") == ["not_found"]
+
+
+@pytest.mark.parametrize("unsubscribes", [True, False], ids=["one after the other", "at once"])
+def test_many_uploads_do_not_hammer_a_server_without_sockets(
+    page: Page, complaints: Complaints, unsubscribes: bool
+) -> None:
+    complaints.expect(SERVER_AWAY)
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    page.route("**/no-status/**", lambda route: None)
+    page.goto("/")
+
+    page.evaluate(
+        """async (unsubscribes) => {
+          const { watchUploads } = await import("/static/async_uploads/status.js");
+          const watcher = watchUploads({ socketUrl: "/no-sockets/", statusUrl: "/no-status/" });
+          for (let number = 0; number < 12; number += 1) {
+            const unsubscribe = watcher.subscribe(`key ${number}`, () => {});
+            await new Promise((resolve) => setTimeout(resolve, 100));
+            if (unsubscribes) unsubscribe();
+          }
+        }""",
+        unsubscribes,
+    )
+
+    assert 1 <= len(sockets) <= 4  # after 0, 250 to 500, and as much as twice that again

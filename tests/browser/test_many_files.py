@@ -91,6 +91,16 @@ def test_each_chosen_file_gets_a_row_and_is_saved(attachments: Attachments) -> N
     assert saved_names(attachments.page) == [f"attachments/{number}.txt" for number in range(5)]
 
 
+def test_script_adds_the_files_of_an_input_as_it_has_them(attachments: Attachments) -> None:
+    attachments.formset.evaluate("""(formset) => {
+      const transfer = new DataTransfer();
+      for (const name of ["0.txt", "1.txt"]) transfer.items.add(new File(["text"], name));
+      formset.add(transfer.files);
+    }""")
+
+    attachments.expect_uploaded(["0.txt", "1.txt"])
+
+
 def test_dropped_files_get_rows(attachments: Attachments) -> None:
     attachments.drop(["0.txt", "1.txt", "2.txt"])
 

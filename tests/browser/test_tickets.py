@@ -160,6 +160,9 @@ def test_upload_of_which_only_the_answer_was_lost_counts(page: Page, complaints:
         (400, {"filename": ["This name is too odd."]}, "This name is too odd."),
         (403, {"code": "permission_denied", "detail": "You may not."}, "You may not."),
         (429, {"code": "too_many_uploads", "detail": "Too many."}, "Too many."),
+        (401, None, "logged out"),
+        (403, None, "logged out"),
+        (413, None, "too large for the server."),
         (500, None, "failed"),
     ],
 )
@@ -174,7 +177,7 @@ def test_refused_ticket_says_why(
     field.pick(payload("report.txt"))
 
     field.expect_failed(words)
-    expect(field.button("retry")).to_have_count(0 if code in (400, 403) else 1)
+    expect(field.button("retry")).to_have_count(0 if code in (400, 413) else 1)
 
 
 @pytest.mark.parametrize(("prefix", "asked"), [("incoming/", True), ("async-temp-files/", False)])

@@ -1,5 +1,6 @@
 // One file field at work: between the inputs that Django rendered, the file, and the view.
 
+import { changedCookie } from "./cookies.js";
 import { describeProgress, explain, pictureOfAttempt, pictureOfHolding } from "./pictures.js";
 import { FieldFile } from "./field-file.js";
 import { percentOf, shortenName } from "./format.js";
@@ -138,22 +139,31 @@ export class Field {
 
   /** @returns {import("./upload.js").Destination} */
   #destination() {
-    const { host } = this;
+    const field = this;
+    const { host } = field;
     const statusUrl = host.getAttribute("status-url") ?? "";
     return {
       generateUrl: host.getAttribute("generate-url") ?? "",
       fieldId: host.getAttribute("field-id") ?? "",
       instanceId: host.getAttribute("instance-id"),
-      csrfHeaders: this.#csrfHeaders(),
+      // Asked for anew at each request: who has logged in again meanwhile has another token.
+      get csrfHeaders() {
+        return field.#csrfHeaders();
+      },
       watcher: watchUploads({ socketUrl: host.getAttribute("socket-url"), statusUrl }),
     };
   }
 
-  /** From the form, as a cookie may be out of reach (`CSRF_COOKIE_HTTPONLY`, `CSRF_USE_SESSIONS`). */
+  /**
+   * From the form, as a cookie may be out of reach (`CSRF_COOKIE_HTTPONLY`, `CSRF_USE_SESSIONS`); from the cookie where
+   * that has changed since the page came, as it does with a login in another tab.
+   */
   #csrfHeaders() {
     const selector = "input[name=csrfmiddlewaretoken]";
     const input = this.hidden.form?.querySelector(selector) ?? document.querySelector(selector);
     const name = this.host.getAttribute("csrf-header") ?? "X-CSRFToken";
+    const token = changedCookie(this.host.getAttribute("csrf-cookie"));
+    if (token) return { [name]: token };
     return input instanceof HTMLInputElement ? { [name]: input.value } : {};
   }
 

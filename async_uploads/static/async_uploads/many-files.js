@@ -59,9 +59,10 @@ export class AsyncFileFormset extends HTMLElement {
 
   /**
    * Uploads each file in a row of its own, as far as there is room.
-   * @param {File[]} files
+   * @param {Iterable<File>} chosen a FileList, say
    */
-  add(files) {
+  add(chosen) {
+    const files = [...chosen];
     if (!this.#rows || !this.#view || this.#view.isDisabled || files.length === 0) return;
     const room = Math.max(this.#rows.room - this.#queue.length, 0);
     const taken = files.slice(0, room);

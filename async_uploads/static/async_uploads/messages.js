@@ -20,6 +20,8 @@ const ENGLISH = Object.freeze({
   remove: "Remove",
   removed: "The file was removed.",
   tooLarge: "This file has {size}. The largest allowed is {limit}.",
+  tooLargeForServer: "This file is too large for the server.",
+  loggedOut: "You are logged out, or this page is out of date. Log in again, then retry or reload the page.",
   empty: "This file is empty.",
   wrongType: "This type of file is not allowed here. Allowed: {types}.",
   network: "The connection was lost before the file arrived.",

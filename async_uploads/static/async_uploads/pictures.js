@@ -45,7 +45,9 @@ import { fillIn, isolate } from "./messages.js";
 export function explain(error, { name, size }, { messages, limits }) {
   if (error.message) return error.message;
   const { accept, maxSize } = limits;
-  return fillIn(messages[messageFor(error)], {
+  // Of a limit that the field does not have, the storage alone knows the number.
+  const message = error.code === "tooLarge" && maxSize === null ? "tooLargeForServer" : messageFor(error);
+  return fillIn(messages[message], {
     name: shortenName(name),
     size: formatSize(size ?? 0),
     limit: formatSize(maxSize ?? 0),
@@ -57,6 +59,8 @@ export function explain(error, { name, size }, { messages, limits }) {
 function messageFor({ code }) {
   switch (code) {
     case "tooLarge":
+    case "tooLargeForServer":
+    case "loggedOut":
     case "empty":
     case "wrongType":
     case "network":

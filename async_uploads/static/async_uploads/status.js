@@ -38,6 +38,7 @@ export class UploadWatcher {
   /** @type {Set<string>} */ #unsent = new Set();
   /** @type {WebSocket | null} */ #socket = null;
   #failures = 0;
+  #waitUntil = 0; // in ms of `performance.now()`; outlives the uploads watched, as does #failures
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #reconnecting;
   /** @type {ReturnType<typeof setInterval> | undefined} */ #asking;
 
@@ -110,7 +111,7 @@ export class UploadWatcher {
     this.#asking ??= setInterval(() => this.#askOverHttp(), SOCKET_HEAD_START);
     if (!this.socketUrl) this.refresh(key);
     else if (this.#isOpen) this.#subscribeSoon(key);
-    else this.#connect();
+    else this.#connectInTime();
     return watched;
   }
 
@@ -125,30 +126,43 @@ export class UploadWatcher {
     this.#disconnect();
   }
 
+  /** No sooner than the failures before allow. */
+  #connectInTime() {
+    const pause = this.#waitUntil - performance.now();
+    if (pause <= 0) this.#connect();
+    else this.#reconnecting ??= setTimeout(() => this.#connect(), pause);
+  }
+
   #connect() {
-    clearTimeout(this.#reconnecting);
+    this.#stopReconnecting();
     if (!this.socketUrl || this.#socket || this.#watched.size === 0) return;
     const url = new URL(this.socketUrl, location.href);
     url.protocol = url.protocol.replace(/^http/, "ws");
     const socket = new WebSocket(url);
+    let wasOpen = false;
     this.#socket = socket;
+    socket.addEventListener("open", () => {
+      wasOpen = true;
+    });
     socket.onopen = () => {
       for (const key of this.#watched.keys()) this.#subscribeSoon(key);
     };
     socket.onmessage = ({ data }) => {
       // Not in onopen: a server may accept a socket only to close it again.
       this.#failures = 0;
+      this.#waitUntil = 0;
       this.#receive(JSON.parse(data));
     };
     socket.onclose = () => {
-      if (this.#socket !== socket) return;
-      this.#socket = null;
-      this.#reconnectLater();
+      const isWanted = this.#socket === socket;
+      if (isWanted) this.#socket = null;
+      if (isWanted || !wasOpen) this.#backOff();
+      if (isWanted) this.#connectInTime();
     };
   }
 
   #disconnect() {
-    clearTimeout(this.#reconnecting);
+    this.#stopReconnecting();
     const socket = this.#socket;
     this.#socket = null;
     this.#unsent.clear();
@@ -156,11 +170,16 @@ export class UploadWatcher {
     else socket.onopen = () => socket.close(); // closed any sooner, it would count as failed on the console
   }
 
-  #reconnectLater() {
+  #stopReconnecting() {
+    clearTimeout(this.#reconnecting);
+    this.#reconnecting = undefined;
+  }
+
+  #backOff() {
     const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#failures);
     this.#failures += 1;
     // Jitter, so that a restarted server is not met by everyone at once.
-    this.#reconnecting = setTimeout(() => this.#connect(), longest * (0.5 + Math.random() / 2));
+    this.#waitUntil = performance.now() + longest * (0.5 + Math.random() / 2);
   }
 
   /**

@@ -41,7 +41,7 @@
 /** An upload that did not work out. Its message comes from the server and is empty where that said nothing. */
 export class UploadError extends Error {
   /**
-   * @param {string} code as the server's, or `network`, `failed`, `tooLarge`
+   * @param {string} code as the server's, or `network`, `failed`, `tooLarge`, `tooLargeForServer`, `loggedOut`
    * @param {string} [message]
    */
   constructor(code, message = "") {
@@ -50,9 +50,9 @@ export class UploadError extends Error {
     this.code = code;
   }
 
-  /** The same file would be refused again. */
+  /** The same file would be refused again, whoever is logged in by then. */
   get isFinal() {
-    return ["permission_denied", "file_too_large", "tooLarge", "type_not_allowed", "invalid"].includes(this.code);
+    return ["file_too_large", "tooLarge", "tooLargeForServer", "type_not_allowed", "invalid"].includes(this.code);
   }
 
   /** Nobody has said no: the same question may be answered next time. */
@@ -60,19 +60,27 @@ export class UploadError extends Error {
     return ["network", "failed", "storage_unavailable"].includes(this.code);
   }
 
+  /** The server's views have not been asked, so that what has arrived is still good. */
+  get isUndecided() {
+    return this.isPassing || this.code === "loggedOut";
+  }
+
   /** The server has settled it, and waits for this upload no longer. */
   get isSettled() {
-    return !this.isPassing && !["incomplete", "tooLarge"].includes(this.code);
+    return !this.isUndecided && !["incomplete", "tooLarge", "tooLargeForServer"].includes(this.code);
   }
 }
 
 /**
- * @param {number} httpStatus
+ * What is not in our words comes from what stands before our views: the CSRF check, a login page, a proxy.
+ * @param {{status: number, redirected: boolean}} answer
  * @param {any} body
  */
-function errorFrom(httpStatus, body) {
+function errorFrom({ status, redirected }, body) {
   if (typeof body?.code === "string") return new UploadError(body.code, body.detail);
-  if (httpStatus === 400 && body && typeof body === "object") {
+  if (redirected || status === 401 || status === 403) return new UploadError("loggedOut");
+  if (status === 413) return new UploadError("tooLargeForServer");
+  if (status === 400 && body && typeof body === "object") {
     return new UploadError("invalid", Object.values(body).flat().join(" "));
   }
   return new UploadError("failed");
@@ -115,8 +123,7 @@ async function requestJson(url, options = {}) {
     throw new UploadError("network");
   }
   const body = parseJson(await response.text().catch(() => ""));
-  if (!response.ok) throw errorFrom(response.status, body);
-  if (body === null && response.status !== 204) throw new UploadError("failed");
+  if (!response.ok || (body === null && response.status !== 204)) throw errorFrom(response, body);
   return body;
 }
 
@@ -203,6 +210,14 @@ function bodyOf(file, { method, fields, fileFieldName }) {
 }
 
 /**
+ * @param {XMLHttpRequest} request
+ * @param {UploadUrl} uploadUrl
+ */
+function wasRedirected(request, uploadUrl) {
+  return request.responseURL !== new URL(uploadUrl.url, location.href).href.split("#")[0];
+}
+
+/**
  * Sends the bytes as the ticket says.
  * @param {File} file
  * @param {UploadUrl} uploadUrl
@@ -226,8 +241,10 @@ export function sendFile(file, uploadUrl, { onProgress, onSent, signal }) {
     request.onload = () => {
       const { status } = request;
       const body = parseJson(request.responseText);
-      if (status >= 200 && status < 300) resolve(body);
-      else reject(bypassesServer(uploadUrl) ? errorOfStorage(status, request.responseXML) : errorFrom(status, body));
+      const isOk = status >= 200 && status < 300;
+      if (isOk && (body !== null || bypassesServer(uploadUrl))) resolve(body);
+      else if (bypassesServer(uploadUrl)) reject(errorOfStorage(status, request.responseXML));
+      else reject(errorFrom({ status, redirected: wasRedirected(request, uploadUrl) }, body));
     };
     signal.addEventListener("abort", () => request.abort(), { once: true });
     request.send(bodyOf(file, uploadUrl));

@@ -87,7 +87,7 @@ export class Upload extends EventTarget {
       if (LOST.includes(status.state)) throw errorOf(status);
       return status;
     } catch (error) {
-      this.isSent &&= isPassing(error);
+      this.isSent &&= error instanceof UploadError && error.isUndecided;
       // What the server refused, it has given up by itself.
       if (error instanceof UploadError && error.isSettled) this.#isOver = true;
       throw error;
