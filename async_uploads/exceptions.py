@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import ClassVar
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import BadRequest, ValidationError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -172,8 +172,11 @@ class UploadStateError(UploadError):
         super().__init__(f"expected {expected}, was {actual}")
 
 
-class UploadKeyError(ValidationError):
-    """A field was given a key that may not be saved there: a form error for a person."""
+class UploadKeyError(ValidationError, BadRequest):
+    """A field was given a key that may not be saved there: a form error for a person.
+
+    Where a view leaves the error of a save uncaught, Django answers 400.
+    """
 
 
 class UploadAlreadyUsed(UploadKeyError):

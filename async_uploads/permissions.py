@@ -56,6 +56,8 @@ async def arequire(permission: Permission, user: Any, record: Model | None) -> N
     """Raises PermissionDenied where ``aallows`` says no, with words for who would wonder why."""
     if await aallows(permission, user, record):
         return
+    if not getattr(user, "is_authenticated", True):
+        raise exceptions.PermissionDenied(_("You are not logged in. Please log in and try again."))
     # As in the admin, which asks about models alone, and shows a form whose file nobody may then change.
     if record is not None and isinstance(permission, str) and await ahas_perm(user, permission, None):
         raise exceptions.PermissionDenied(

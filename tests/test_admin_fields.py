@@ -12,7 +12,9 @@ from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
+from django.db import connection
 from django.db.models import Model
+from django.db.models.signals import pre_save
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
@@ -199,6 +201,62 @@ def test_value_that_no_upload_has_is_an_error_of_the_form(boss: Client, value: s
     assert shown.context["adminform"].form.errors["file"]
 
 
+def test_one_upload_in_two_rows_is_an_error_of_the_second(boss: Client) -> None:
+    value = uploaded(boss, Exhibit, "file", "a.txt")
+
+    shown = boss.post(
+        ADD,
+        dossier_form(**{"exhibits-TOTAL_FORMS": "2", "exhibits-0-file": value, "exhibits-1-file": value}),
+    )
+
+    assert shown.status_code == 200
+    (exhibits, _photos) = shown.context["inline_admin_formsets"]
+    assert [list(errors) for errors in exhibits.formset.errors] == [[], ["file"]]
+    assert not Dossier.objects.exists()
+
+
+def test_upload_that_another_record_takes_meanwhile_is_an_error_of_the_form(boss: Client) -> None:
+    value = uploaded(boss, Dossier, "file", "brief.txt")
+    key = json.loads(value)["key"]
+
+    def somebody_is_faster(instance: Dossier, **kwargs: Any) -> None:
+        pre_save.disconnect(somebody_is_faster, sender=Dossier)
+        AsyncTempFile.objects.filter(key=key).update(record_pk="somebody's")
+        with connection.cursor() as cursor:  # not undone with what the page saves
+            cursor.execute("COMMIT")
+            cursor.execute("BEGIN")
+
+    pre_save.connect(somebody_is_faster, sender=Dossier, weak=False)
+    shown = boss.post(ADD, dossier_form(file=value))
+
+    assert shown.status_code == 200
+    assert shown.context["adminform"].form.errors.as_data()["file"][0].code == "already_used"
+    assert not Dossier.objects.exists()
+
+
+def test_row_whose_file_was_replaced_elsewhere_blocks_nobody(boss: Client, dossier: Dossier) -> None:
+    exhibit = Exhibit.objects.get()
+    sent = dossier_form(
+        title="A better title",
+        file=widgets_in(boss.get(change(dossier)))["file"]["value"],
+        **{
+            "exhibits-TOTAL_FORMS": "1",
+            "exhibits-INITIAL_FORMS": "1",
+            "exhibits-0-id": str(exhibit.pk),
+            "exhibits-0-dossier": str(dossier.pk),
+            "exhibits-0-label": "A",
+            "exhibits-0-file": json.dumps({"key": exhibit.file.name, "name": "a.txt"}),
+        },
+    )
+    exhibit.file.save("better.txt", ContentFile(b"better"))
+
+    saved = boss.post(change(dossier), sent)
+
+    assert saved.status_code == 302
+    assert Dossier.objects.get().title == "A better title"
+    assert Exhibit.objects.get().file.name == "exhibits/better.txt"
+
+
 def test_upload_of_somebody_else_is_an_error_of_the_form(boss: Client) -> None:
     clerk = staff_with("add_dossier")
 
@@ -238,7 +296,10 @@ def test_save_as_new_asks_for_the_file_anew(
     saved = boss.post(change(dossier), dossier_form(_saveasnew="Save as new"))
 
     assert refused.status_code == 200
-    assert refused.context["adminform"].form.errors["file"]
+    assert refused.context["adminform"].form.errors["file"] == [
+        "A copy does not take the file along. Please choose a file."
+    ]
+    assert widgets_in(refused)["file"]["value"] == ""
     assert saved.status_code == 302
     assert sorted(str(each.file) for each in Dossier.objects.all()) == ["", dossier.file.name]
 

@@ -157,7 +157,9 @@ def test_managed_identity_that_works_is_told_so(
     settings: Any, azurite_oauth: OAuthAzureServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(azurite_oauth.ca_file))
-    monkeypatch.setattr("urllib.request._opener", None)  # From Python 3.13 on, it keeps whom the first one trusted.
+    monkeypatch.setattr(
+        "urllib.request._opener", None
+    )  # From Python 3.13 on, it keeps whom the first one trusted.
     configure_identity(settings, azurite_oauth)
     before = names_in(azurite_oauth)
 

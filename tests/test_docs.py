@@ -14,6 +14,7 @@ from async_uploads.conf import UploadSettings
 from async_uploads.exceptions import UploadError
 from async_uploads.fields import definitions
 from async_uploads.forms import widget_messages
+from async_uploads.type_names import WELL_KNOWN
 from tests.documented import section
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +62,11 @@ def test_custom_properties_exist() -> None:
 def test_widget_has_the_same_words_in_python_and_javascript() -> None:
     script = (ROOT / "async_uploads/static/async_uploads/messages.js").read_text()
     assert dict(re.findall(r'^  (\w+): "(.*)",$', script, re.MULTILINE)) == widget_messages()
+
+
+def test_widget_knows_types_by_the_same_names_as_the_server() -> None:
+    script = (ROOT / "async_uploads/static/async_uploads/checks.js").read_text()
+    assert dict(re.findall(r'^  "(.+/.+)": "(.*)",$', script, re.MULTILINE)) == WELL_KNOWN
 
 
 @pytest.mark.parametrize("language", ["ar", "de"])

@@ -9,11 +9,16 @@ import pytest
 from django import forms as django_forms
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
+from django.core.handlers.exception import response_for_exception
+from django.db import connection, models
 from django.forms import ModelForm, modelform_factory
+from django.test import RequestFactory
+from django.test.utils import isolate_apps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from async_uploads import forms
+from async_uploads.exceptions import UploadAlreadyUsed
 from async_uploads.models import AsyncFileInputData
 from async_uploads.registry import default_async_field_registry
 from tests.arrivals import arrived, row_of, state_of
@@ -326,6 +331,136 @@ def test_a_form_opened_before_the_promotion_can_still_be_saved() -> None:
     stored = Document.objects.get()
     assert (stored.title, stored.file.name) == ("edited", "documents/report.txt")
     assert state_of(key) == "promoted"
+
+
+@pytest.mark.parametrize("key", ["documents/old.txt", "guarded/secret.txt", "../../etc/passwd"])
+def test_a_file_that_was_replaced_elsewhere_stays_where_this_form_left_it_alone(key: str) -> None:
+    document = Document.objects.create(file=ContentFile(b"new", name="new.txt"))
+
+    form = DocumentForm({"title": "edited", "file": submitted(key)}, instance=document)
+
+    assert form.is_valid(), form.errors
+    assert form.changed_data == ["title"]
+    form.save()
+    stored = Document.objects.get()
+    assert (stored.title, stored.file.name) == ("edited", "documents/new.txt")
+
+
+def test_a_form_that_left_the_old_file_alone_shows_the_present_one_after_an_error() -> None:
+    document = Document.objects.create(file=ContentFile(b"new", name="new.txt"))
+
+    form = DocumentForm({"title": "x" * 101, "file": submitted("documents/old.txt")}, instance=document)
+
+    assert list(form.errors) == ["title"]
+    assert "documents/new.txt" in str(form)
+    assert "documents/old.txt" not in str(form)
+
+
+@pytest.mark.parametrize("present", ["documents/new.txt", ""])
+def test_an_upload_that_the_record_had_before_is_left_alone_too(present: str) -> None:
+    key = arrived()
+    document = Document.objects.create(file=key)
+    Document.objects.filter(pk=document.pk).update(file=present)
+
+    form = DocumentForm({"title": "edited", "file": submitted(key)}, instance=Document.objects.get())
+
+    assert form.is_valid(), form.errors
+    form.save()
+    assert Document.objects.get().file.name == present
+
+
+def test_a_file_that_was_removed_elsewhere_does_not_come_back() -> None:
+    document = Document.objects.create()
+
+    form = DocumentForm({"title": "edited", "file": submitted("documents/old.txt")}, instance=document)
+
+    assert form.is_valid(), form.errors
+    form.save()
+    assert Document.objects.get().file.name == ""
+
+
+def test_a_required_file_that_was_removed_elsewhere_is_asked_for() -> None:
+    letter = Letter.objects.create(attachment="attached/old.txt")
+    Letter.objects.update(attachment="")
+
+    form = LetterForm(
+        {"attachment": submitted("attached/old.txt")}, instance=Letter.objects.get(pk=letter.pk)
+    )
+
+    assert code_of(form, "attachment") == "required"
+
+
+@isolate_apps("tests.testapp")
+def test_a_record_of_two_parents_is_known_by_the_parent_that_has_the_file() -> None:
+    class Numbered(models.Model):
+        number = models.AutoField(primary_key=True)
+
+        class Meta:
+            app_label = "testapp"
+
+    class Both(Numbered, Document):
+        class Meta:
+            app_label = "testapp"
+
+    with connection.schema_editor() as editor:
+        editor.create_model(Numbered)
+        editor.create_model(Both)
+    try:
+        Document.objects.create()
+        key = arrived()
+        both = Both.objects.create(file=key)
+        form = modelform_factory(Both, fields=["title", "file"])(
+            {"title": "x", "file": submitted(key)}, instance=both
+        )
+
+        assert both.pk != both.id
+        assert form.is_valid(), form.errors
+        assert f'instance-id="{both.id}"' in str(form)
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(Both)
+            editor.delete_model(Numbered)
+
+
+def test_a_form_for_another_model_does_not_take_its_record_for_that_of_the_file() -> None:
+    letter = Letter.objects.create(attachment="attached/letter.txt")
+
+    class WithDocument(django_forms.ModelForm):
+        file = Document._meta.get_field("file").formfield()
+
+        class Meta:
+            model = Letter
+            fields = ["attachment"]
+
+    assert str(WithDocument(instance=letter)).count("instance-id=") == 1
+
+
+def test_a_save_that_was_too_late_is_no_error_of_the_server() -> None:
+    answer = response_for_exception(RequestFactory().post("/"), UploadAlreadyUsed())
+
+    assert answer.status_code == 400
+
+
+def test_a_name_of_a_stored_file_sets_nothing_in_a_new_record() -> None:
+    form = DocumentForm({"title": "copy", "file": submitted("documents/old.txt")})
+
+    assert form.errors["file"] == ["A copy does not take the file along. Please choose a file."]
+    assert "documents/old.txt" not in str(form)
+
+
+def test_a_name_of_a_stored_file_is_no_upload_for_a_plain_form() -> None:
+    storage: Any = Document._meta.get_field("file").storage
+
+    class Plain(django_forms.Form):
+        file = forms.AsyncFileField(
+            async_field_registry=default_async_field_registry,
+            async_field_id=field_id_of(Document),
+            storage=storage,
+        )
+
+    form: Any = Plain({"file": submitted("documents/old.txt")})
+
+    assert code_of(form) == "not_found"
 
 
 def test_a_field_can_be_used_in_a_plain_form() -> None:

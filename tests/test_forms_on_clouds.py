@@ -188,8 +188,8 @@ async def test_file_that_nobody_saved_is_swept(async_client: AsyncClient, cloud:
     ("content", "name", "error"),
     [
         (PDF + bytes(16 * MIB), "booklet.pdf", "The file is larger than 16 MiB."),
-        (b"MZ" + bytes(100), "booklet.pdf", "Only these types are allowed: .pdf, .txt."),
-        (PDF, "booklet.exe", "Only these types are allowed: .pdf, .txt."),
+        (b"MZ" + bytes(100), "booklet.pdf", "Only these types are allowed: PDF, TXT."),
+        (PDF, "booklet.exe", "Only these types are allowed: PDF, TXT."),
         (b"", "booklet.pdf", "The submitted file is empty."),
     ],
     ids=["too large", "of another type", "of another name", "empty"],

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.forms import modelformset_factory
 
@@ -58,10 +57,29 @@ def test_one_upload_in_two_forms_of_a_set_is_told_in_the_second() -> None:
         queryset=Document.objects.none(),
     )
 
-    assert formset.is_valid()
-    with pytest.raises(ValidationError):
-        formset.save()
-    assert Document.objects.count() == 1
+    assert not formset.is_valid()
+    assert [list(errors) for errors in formset.errors] == [[], ["file"]]
+    assert formset.forms[1].errors.as_data()["file"][0].code == "already_used"
+
+
+def test_row_whose_file_was_replaced_elsewhere_keeps_the_present_file() -> None:
+    document = Document.objects.create(file=ContentFile(b"new", name="new.txt"))
+    form_set: Any = modelformset_factory(Document, fields=["title", "file"], extra=0)
+
+    formset = form_set(
+        {
+            "form-TOTAL_FORMS": "1",
+            "form-INITIAL_FORMS": "1",
+            "form-0-id": str(document.pk),
+            "form-0-title": "",
+            "form-0-file": submitted("documents/old.txt"),
+        },
+        queryset=Document.objects.all(),
+    )
+
+    assert formset.is_valid(), formset.errors
+    assert formset.save() == []
+    assert Document.objects.get().file.name == "documents/new.txt"
 
 
 def test_a_form_of_a_set_that_was_not_touched_keeps_its_file() -> None:

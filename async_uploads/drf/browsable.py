@@ -8,7 +8,7 @@ from django.db import models
 from django.middleware.csrf import get_token
 from django.urls import NoReverseMatch
 
-from async_uploads.forms.element import element_attributes
+from async_uploads.forms.element import element_attributes, record_pk_for
 
 
 def widget_of(field: Any, record: models.Model | None) -> dict[str, Any] | None:
@@ -24,7 +24,7 @@ def widget_of(field: Any, record: models.Model | None) -> dict[str, Any] | None:
     except NoReverseMatch:
         return None
     if record is not None and not record._state.adding:
-        element["instance-id"] = str(record.pk)
+        element["instance-id"] = record_pk_for(field.model_field, record) or None
     request = field.context.get("request")
     return {
         "element": element,

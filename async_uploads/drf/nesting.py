@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from uuid import UUID
 
 from django.db import models
 from rest_framework import serializers
@@ -33,6 +34,15 @@ def record_of(serializer: Any, item: Any) -> Any:
         return _related_to_outer(serializer, item)
     siblings = parent.instance if parent is parent.root else _related_to_outer(parent, item)
     return _member(siblings, serializer, item)
+
+
+def values_for(field: Any) -> Iterator[Any]:
+    """Every value that the request's data has for ``field``, in one record or in many."""
+    for item in _read_by(field.parent):
+        if isinstance(item, Mapping):
+            yield serializers.Field.get_value(field, item)
+        elif isinstance(item, list):  # of a ListField
+            yield from item
 
 
 def _related_to_outer(nested: Any, item: Any) -> Any:
@@ -122,9 +132,11 @@ def _is_at_hand(records: models.QuerySet[Any]) -> bool:
 
 
 def _pk_in(item: Mapping[Any, Any], serializer: Any) -> Any:
+    """The primary key in ``item``, under the name of the serializer's own field where it has one."""
     sources = _names_of_pk(getattr(getattr(serializer, "Meta", None), "model", None))
     names = [field.field_name for field in serializer.fields.values() if field.source in sources]
-    return next((item[name] for name in [*names, *sources] if item.get(name) not in (None, "")), None)
+    found = next((item[name] for name in names or sources if item.get(name) not in (None, "")), None)
+    return found if isinstance(found, str | int | UUID) and not isinstance(found, bool) else None
 
 
 def _names_of_pk(model: type[models.Model] | None) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, Unpack
 
@@ -14,17 +14,20 @@ from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.fields import empty, get_attribute, get_error_detail
+from rest_framework.metadata import SimpleMetadata
 from rest_framework.settings import api_settings
 
 from async_uploads import fields
 from async_uploads.drf.addresses import file_address
 from async_uploads.drf.browsable import widget_of
-from async_uploads.drf.nesting import record_of
+from async_uploads.drf.nesting import record_of, values_for
 from async_uploads.drf.options import FieldOptions
-from async_uploads.exceptions import UploadKeyError
+from async_uploads.exceptions import UploadAlreadyUsed, UploadKeyError
+from async_uploads.fields.validation import FileRules
 from async_uploads.input import AsyncFileInputData, name_of
 from async_uploads.owners import Owner, current_owner, owner_of_request
 from async_uploads.promotion import record_pk_of
+from async_uploads.storage.naming import shown_name
 from async_uploads.uploads import check_submission
 
 if TYPE_CHECKING:
@@ -39,7 +42,15 @@ class AsyncFileField(serializers.ModelField):
     through ``source`` in a serializer that has a model.
     """
 
-    default_error_messages: ClassVar[dict[str, StrOrPromise]] = {"empty": _("The submitted file is empty.")}
+    default_error_messages: ClassVar[dict[str, StrOrPromise]] = {
+        "empty": _("The submitted file is empty."),
+        "invalid": _(
+            'Expected {{"key", "name"}} of an upload. A file itself is not taken here: it is uploaded first.'
+        ),
+        "not_present": _(
+            "This is no upload, and not the file that the record has now: it may have been replaced meanwhile."
+        ),
+    }
 
     model_field: Any
 
@@ -52,11 +63,16 @@ class AsyncFileField(serializers.ModelField):
         **options: Unpack[FieldOptions],
     ) -> None:
         options.setdefault("style", {"template": "async_uploads/drf/file_field.html"})
+        # An upload is held against the rules of its field when it arrives.
+        given = options.get("validators") or ()
+        options["validators"] = [each for each in given if not isinstance(each, FileRules)]
         super().__init__(model_field, **options)
         self.max_length = max_length  # past ModelField, whose validator would measure the value
         self.allow_empty_file = allow_empty_file
         # Of the serializer that this copy of the field is bound to, as it reads one item after the other.
         self._item: Any = None
+        # The data of its request, and how often each key is in it.
+        self._submitted: tuple[Any, Counter[str]] | None = None
 
     def bind(self, field_name: str, parent: Any) -> None:
         super().bind(field_name, parent)
@@ -86,7 +102,7 @@ class AsyncFileField(serializers.ModelField):
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            return self._checked(_parsed(data))
+            return self._checked(self._parsed(data))
         except DjangoValidationError as error:
             raise serializers.ValidationError(get_error_detail(error)) from error
 
@@ -110,11 +126,34 @@ class AsyncFileField(serializers.ModelField):
                 return current
         if self.max_length is not None and len(given.key) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
+        if record is not None and not self.model_field.storage.is_temporary_path(given.key):
+            raise serializers.ValidationError(self.error_messages["not_present"], code="not_found")
         record_pk = "" if record is None else record_pk_of(self.model_field, record)
-        temp_file = check_submission(self.model_field, given.key, owner=self._owner(), record_pk=record_pk)
-        if not temp_file.size and not self.allow_empty_file and not temp_file.record_pk:
-            self.fail("empty")
+        check_submission(
+            self.model_field,
+            given.key,
+            owner=self._owner(),
+            record_pk=record_pk,
+            if_empty=None if self.allow_empty_file else self.error_messages["empty"],
+        )
+        if self._times_submitted(given.key) > 1:
+            raise UploadAlreadyUsed()
         return given
+
+    def _parsed(self, data: Any) -> AsyncFileInputData:
+        try:
+            return _parsed(data)
+        except DjangoValidationError as error:
+            if error.code == "invalid":
+                self.fail("invalid")
+            raise
+
+    def _times_submitted(self, key: str) -> int:
+        """In how many records of a list does the request have it? Counted once, for there may be thousands."""
+        data = getattr(self.root, "initial_data", None)
+        if self._submitted is None or self._submitted[0] is not data:
+            self._submitted = (data, Counter(_keys_in(values_for(self))))
+        return self._submitted[1][key]
 
     def _record(self) -> Any:
         """The record whose column this is: the serializer's, or what ``source`` leads to from there."""
@@ -143,12 +182,13 @@ class AsyncFileField(serializers.ModelField):
 
     def to_representation(self, value: Any) -> dict[str, str | None] | None:
         if isinstance(value, AsyncFileInputData):  # validated, not saved
-            return {"key": value.key, "name": value.name or posixpath.basename(value.key), "url": None}
+            shown = value.name or shown_name(value.key, self.model_field.storage)
+            return {"key": value.key, "name": shown, "url": None}
         name = name_of(value)
         if not name:
             return None
         url = file_address(value, self.context.get("request")) if isinstance(value, FieldFile) else None
-        return {"key": name, "name": posixpath.basename(name), "url": url}
+        return {"key": name, "name": shown_name(name, self.model_field.storage), "url": url}
 
     @property
     def widget(self) -> dict[str, Any] | None:
@@ -177,6 +217,11 @@ FIELD_MAPPING: FieldMapping = {
     fields.AsyncImageField: AsyncImageField,
 }
 """For ``serializer_field_mapping``: ``{**serializers.ModelSerializer.serializer_field_mapping, **FIELD_MAPPING}``."""
+
+
+# What OPTIONS answers for them, as for DRF's own.
+SimpleMetadata.label_lookup[AsyncFileField] = "file upload"
+SimpleMetadata.label_lookup[AsyncImageField] = "image upload"
 
 
 # A ModelSerializer that knows the async file fields. What only the save can find, such as a key that somebody else was
@@ -218,6 +263,12 @@ def _parsed(data: Any) -> AsyncFileInputData:
     if isinstance(data, str):
         return AsyncFileInputData.from_json(data)
     return AsyncFileInputData.from_user_input(data)
+
+
+def _keys_in(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        with suppress(DjangoValidationError):
+            yield _parsed(value).key
 
 
 def _model_field_at(model: type[models.Model], path: list[str]) -> Any:

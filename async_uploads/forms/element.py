@@ -13,6 +13,8 @@ from django.utils.html import strip_tags
 from django.utils.safestring import SafeData
 from django.utils.translation import gettext
 
+from async_uploads.promotion import record_pk_of
+
 SOCKET_PATH = "ws/async-uploads/"
 
 
@@ -31,8 +33,20 @@ def element_attributes(field: Any) -> dict[str, Any]:
         "allow-empty": field.allow_empty_file,
         "clearable": not field.required,
         "csrf-header": settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"),
+        "csrf-cookie": _readable_csrf_cookie(),
         "messages": json.dumps(widget_messages()),
     }
+
+
+def _readable_csrf_cookie() -> str | None:
+    """The name of the cookie that has the present CSRF token, where scripts can read it."""
+    hidden = settings.CSRF_COOKIE_HTTPONLY or settings.CSRF_USE_SESSIONS
+    return None if hidden else settings.CSRF_COOKIE_NAME
+
+
+def record_pk_for(field: Any, record: Any) -> str:
+    """The primary key by which ``field`` knows its record; empty for one of another model, or that is not saved."""
+    return record_pk_of(field, record) if isinstance(record, field.model) else ""
 
 
 def spoken(label: Any) -> str | None:
@@ -68,6 +82,10 @@ def widget_messages() -> dict[str, str]:
         "remove": gettext("Remove"),
         "removed": gettext("The file was removed."),
         "tooLarge": gettext("This file has {size}. The largest allowed is {limit}."),
+        "tooLargeForServer": gettext("This file is too large for the server."),
+        "loggedOut": gettext(
+            "You are logged out, or this page is out of date. Log in again, then retry or reload the page."
+        ),
         "empty": gettext("This file is empty."),
         "wrongType": gettext("This type of file is not allowed here. Allowed: {types}."),
         "network": gettext("The connection was lost before the file arrived."),

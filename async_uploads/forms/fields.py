@@ -8,17 +8,21 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.base import File
 from django.db import models
+from django.db.models.fields.files import FieldFile
 from django.forms.boundfield import BoundField
 from django.utils.translation import gettext_lazy as _
 
-from async_uploads.forms.element import element_attributes, spoken
+from async_uploads.exceptions import UploadAlreadyUsed, UploadKeyError
+from async_uploads.forms.element import element_attributes, record_pk_for, spoken
 from async_uploads.forms.options import FileOptions
 from async_uploads.forms.staging import stage
+from async_uploads.forms.twice import is_in_earlier_row
 from async_uploads.forms.widgets import AsyncFileInput
 from async_uploads.input import AsyncFileInputData, name_of
 from async_uploads.owners import current_owner
 from async_uploads.registry import AsyncFieldRegistry
 from async_uploads.storage.base import AsyncUploadStorage
+from async_uploads.temp_files import AsyncTempFile
 from async_uploads.uploads import check_submission
 
 if TYPE_CHECKING:
@@ -54,7 +58,7 @@ class AsyncFileBoundField(BoundField):
         shown_by: forms.Widget = widget or self.field.widget  # type: ignore[assignment]  # the class, in the stubs
         attrs["element"] = {**element_attributes(self.field), "label": spoken(self.label)}
         if isinstance(instance, models.Model) and not instance._state.adding:
-            attrs["element"]["instance-id"] = str(instance.pk)
+            attrs["element"]["instance-id"] = record_pk_for(self.field.model_field, instance) or None
             if self.form.is_bound:  # the record's own file, behind what was submitted
                 attrs["element"]["saved"] = shown_by.format_value(self.initial)
         return attrs
@@ -108,13 +112,13 @@ class AsyncFileField(forms.FileField):
             return ""
         if self.disabled or not isinstance(data, AsyncFileInputData):
             return initial
-        return initial if data.key == name_of(initial) else data
+        return data if self.storage.is_temporary_path(data.key) and data.key != name_of(initial) else initial
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         if self.disabled or data is None:
             return False
         if isinstance(data, AsyncFileInputData):
-            return data.key != name_of(initial)
+            return not self._is_left_alone(data, initial)
         return bool(name_of(initial)) if data is False else True
 
     def clean(self, data: Any, initial: Any = None) -> Any:
@@ -126,8 +130,8 @@ class AsyncFileField(forms.FileField):
             raise ValidationError(self.error_messages["required"], code="required")
         if data is initial and initial:  # the field is disabled
             return initial
-        if isinstance(data, AsyncFileInputData) and data.key == name_of(initial):
-            return initial
+        if isinstance(data, AsyncFileInputData) and self._is_left_alone(data, initial):
+            data = None
         return super().clean(data, initial)
 
     def to_python(self, data: Any) -> Any:
@@ -147,9 +151,20 @@ class AsyncFileField(forms.FileField):
         if isinstance(bf, AsyncFileBoundField):
             bf.stage()
         cleaned = self.clean(bf.data, initial)
-        if isinstance(cleaned, AsyncFileInputData):
-            self._check_upload(cleaned, getattr(bf.form, "instance", None))
-        return cleaned
+        if not isinstance(cleaned, AsyncFileInputData) or self._may_take(bf, cleaned):
+            return cleaned
+        return self.clean(None, initial)
+
+    def _is_left_alone(self, data: AsyncFileInputData, initial: Any) -> bool:
+        """Did the person leave the file of the record as it was?
+
+        A page that is older than the record's present file names the one before it. What is no upload never sets
+        anything, whatever it is.
+        """
+        if data.key == name_of(initial):
+            return True
+        edits_record = isinstance(initial, FieldFile) and not initial.instance._state.adding
+        return edits_record and not self.storage.is_temporary_path(data.key)
 
     def stage(self, file: File[Any]) -> AsyncFileInputData:
         """Upload a file that came with the form itself; raises ValidationError."""
@@ -157,13 +172,27 @@ class AsyncFileField(forms.FileField):
             raise ValidationError(self.error_messages["empty"], code="empty")
         return stage(self.model_field, file)
 
-    def _check_upload(self, data: AsyncFileInputData, instance: Any) -> None:
-        pk = getattr(instance, "pk", None)
-        temp_file = check_submission(
-            self.model_field, data.key, owner=current_owner(), record_pk="" if pk is None else str(pk)
-        )
-        if not temp_file.size and not self.allow_empty_file and not temp_file.record_pk:
-            raise ValidationError(self.error_messages["empty"], code="empty")
+    def _may_take(self, bf: BoundField, data: AsyncFileInputData) -> bool:
+        """Is it an upload for the form's record? Raises ValidationError; False where the record has had it before."""
+        instance = getattr(bf.form, "instance", None)
+        if isinstance(instance, models.Model) and not self.storage.is_temporary_path(data.key):
+            raise UploadKeyError(
+                _("A copy does not take the file along. Please choose a file."), code="not_copied"
+            )
+        if is_in_earlier_row(bf.form.data, bf.html_name, data.key):
+            raise UploadAlreadyUsed()
+        record_pk = record_pk_for(self.model_field, instance)
+        if_empty = None if self.allow_empty_file else self.error_messages["empty"]
+        try:
+            temp_file = check_submission(
+                self.model_field, data.key, owner=current_owner(), record_pk=record_pk, if_empty=if_empty
+            )
+        except UploadAlreadyUsed:
+            known = AsyncTempFile.with_key(data.key)
+            if known is None or not record_pk or known.record_pk != record_pk:
+                raise
+            return False
+        return not record_pk or temp_file.record_pk != record_pk
 
 
 class AsyncImageField(AsyncFileField):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from asgiref.sync import sync_to_async
 from django import forms
-from django.db import router, transaction
+from django.db import models, router, transaction
 
 from async_uploads.forms.saving import alters_data, upload_errors_told
+
+M = TypeVar("M", bound=models.Model)
 
 if TYPE_CHECKING:
     Form = forms.BaseForm
@@ -32,7 +34,14 @@ class AsyncFormMixin(Form):
 
 if TYPE_CHECKING:
 
-    class ModelForm(AsyncFormMixin, forms.BaseModelForm[Any]): ...
+    class ModelForm(AsyncFormMixin):
+        """Not ``BaseModelForm[Any]``, whose Any would hide the model of the form that the mixin is for."""
+
+        instance: Any
+
+        def save(self, commit: bool = True) -> Any: ...
+        def save_m2m(self) -> None: ...
+
 else:
     ModelForm = AsyncFormMixin
 
@@ -52,10 +61,15 @@ class AsyncModelFormMixin(ModelForm):
         with upload_errors_told(self), transaction.atomic(using=using):
             return super().save(commit)
 
-    @alters_data
-    async def asave(self, commit: bool = True) -> Any:
-        """Async form of ``save``; raises UploadKeyError. With ``commit=False`` the instance is returned as it is."""
-        return await sync_to_async(self.save)(commit)
+    if TYPE_CHECKING:
+        # By the form's own model, which a mixin without a type parameter does not know.
+        async def asave(self: forms.BaseModelForm[M], commit: bool = True) -> M: ...  # type: ignore[misc]
+    else:
+
+        @alters_data
+        async def asave(self, commit: bool = True) -> Any:
+            """Async form of ``save``; raises UploadKeyError. With ``commit=False`` the instance comes as it is."""
+            return await sync_to_async(self.save)(commit)
 
     @alters_data
     async def asave_m2m(self) -> None:

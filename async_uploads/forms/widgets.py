@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.input import AsyncFileInputData, invalid_input
+from async_uploads.storage.naming import shown_name
 
 PLAIN_SUFFIX = "-plain"
 INVALID_CLASS = "is-invalid"
@@ -108,11 +108,11 @@ class AsyncFileInput(forms.Widget):
 def described(value: Any) -> dict[str, str | None] | None:
     """What stands for a file on the page: ``{"key", "name", "url"}``, None for no file."""
     if isinstance(value, AsyncFileInputData):
-        return {"key": value.key, "name": value.name or posixpath.basename(value.key), "url": None}
+        return {"key": value.key, "name": value.name or shown_name(value.key), "url": None}
     name = getattr(value, "name", None)
     if not value or not name:
         return None
-    return {"key": name, "name": posixpath.basename(name), "url": _url_of(value)}
+    return {"key": name, "name": shown_name(name, getattr(value, "storage", None)), "url": _url_of(value)}
 
 
 def _submitted_value(text: Any) -> Any:

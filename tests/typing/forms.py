@@ -44,7 +44,7 @@ class LetterForm(async_forms.AsyncModelFormMixin, forms.ModelForm[Letter]):
 
 async def saved(form: LetterForm) -> None:
     if await form.ais_valid():
-        await form.asave()
+        assert_type(await form.asave(), Letter)
 
 
 class LetterSerializer(AsyncUploadsModelSerializer):
