@@ -84,7 +84,7 @@ class Proxy:
         self._upstream = urlsplit(upstream)
         self._rules: list[_Rule] = []
         self._asked: list[Asked] = []
-        self._open = 0
+        self._exchanges: set[asyncio.Future[None]] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="proxy", daemon=True)
         self.url = ""
@@ -106,7 +106,7 @@ class Proxy:
     @property
     def is_busy(self) -> bool:
         """Is there a connection whose request is not done with?"""
-        return self._open > 0
+        return bool(self._exchanges)
 
     # What can go wrong
 
@@ -179,14 +179,15 @@ class Proxy:
         server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
+        exchange = asyncio.ensure_future(self._exchange(reader, writer))
+        self._exchanges.add(exchange)  # or nobody holds it while it waits, and it may be collected
         try:
-            await self._exchange(reader, writer)
+            await exchange
         except (OSError, asyncio.IncompleteReadError):
             writer.transport.abort()  # One side has gone; the other is to notice.
         finally:
             writer.close()
-            self._open -= 1
+            self._exchanges.discard(exchange)
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(END_OF_HEAD)
