@@ -17,7 +17,8 @@ import uvicorn
 from django.conf import settings
 from PIL import Image
 
-from async_uploads.registry import default_async_field_registry
+from async_uploads import registry
+from async_uploads.registry import AsyncFieldRegistry, default_async_field_registry
 from tests.servers.postgresql import running_postgresql
 from tests.testapp.models import Document
 
@@ -52,6 +53,14 @@ def empty_media() -> Iterator[None]:
     shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
     yield
     shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
+
+
+@pytest.fixture
+def own_registry() -> Iterator[AsyncFieldRegistry]:
+    """A registry that is forgotten after the test."""
+    made = AsyncFieldRegistry("own")
+    yield made
+    registry._registries.remove(made)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
@@ -15,7 +14,7 @@ from django.db import models
 from django.test.utils import isolate_apps
 from pytest_django import Settings
 
-from async_uploads import fields, registry
+from async_uploads import fields
 from async_uploads.models import AsyncFileField, AsyncImageField
 from async_uploads.registry import AsyncFieldRegistry, default_async_field_registry
 from async_uploads.storage.filesystem import FileSystemAsyncUploadStorage
@@ -35,14 +34,6 @@ from tests.testapp.models import (
     Report,
     second_registry,
 )
-
-
-@pytest.fixture
-def own_registry() -> Iterator[AsyncFieldRegistry]:
-    """A registry that is forgotten after the test."""
-    made = AsyncFieldRegistry("own")
-    yield made
-    registry._registries.remove(made)
 
 
 def field_of(model: type[models.Model], name: str = "file") -> Any:

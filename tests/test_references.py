@@ -182,9 +182,9 @@ def test_a_file_stays_that_a_row_outside_of_the_manager_names(portrait: Portrait
         assert stored_names() == {OLD}
 
 
-def test_the_file_of_a_record_outside_of_the_manager_goes() -> None:
+def test_the_file_of_a_record_outside_of_the_manager_goes(own_registry: AsyncFieldRegistry) -> None:
     field: Any = AsyncFileField(
-        async_field_registry=AsyncFieldRegistry("passing"), perm_create=None, delete_replaced="on_commit"
+        async_field_registry=own_registry, perm_create=None, delete_replaced="on_commit"
     )
     with passing_model(meta={"base_manager_name": "objects"}, file=field, objects=Shelter()) as passing:
         record = passing(file=OLD)

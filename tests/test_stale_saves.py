@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from django.db import connection, models
 from django.test.utils import isolate_apps
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from async_uploads import registry
 from async_uploads.models import AsyncFileField
 from async_uploads.promotion import promote_inline
 from async_uploads.registry import AsyncFieldRegistry
@@ -265,13 +263,6 @@ def test_the_race_between_two_saves_is_left_to_the_database(portrait: Portrait) 
 
     assert writes
     assert Portrait.objects.get().file.name == NEW
-
-
-@pytest.fixture
-def own_registry() -> Iterator[AsyncFieldRegistry]:
-    made = AsyncFieldRegistry("own")
-    yield made
-    registry._registries.remove(made)
 
 
 @isolate_apps("tests.testapp")

@@ -46,5 +46,7 @@ def test_document_is_deleted_while_the_storage_is_away(
     assert document_form.request.get(address).status == 404
     cloud.network.forget()
     assert stored <= cloud.names()
-    left_behind = re.findall(r"(\S+), of a deleted record's \S+, could not be deleted", demo.log()[log_before:])
+    left_behind = re.findall(
+        r"(\S+), of a deleted record's \S+, could not be deleted", demo.log()[log_before:]
+    )
     assert set(left_behind) == stored
