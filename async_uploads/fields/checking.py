@@ -16,7 +16,7 @@ from async_uploads.owners import current_owner
 from async_uploads.promotion import record_pk_of
 from async_uploads.storage.arrival import measure
 from async_uploads.temp_files import AsyncTempFile
-from async_uploads.uploads import check_key
+from async_uploads.uploads import check_key, record_names
 
 
 def check_before_save(field: Any, instance: models.Model, using: str | None) -> AsyncTempFile | None:
@@ -64,12 +64,7 @@ def _is_form_value(name: str) -> bool:
 
 def _is_unchanged(field: Any, instance: models.Model, name: str, using: str | None) -> bool:
     record_pk = record_pk_of(field, instance)
-    if not record_pk:
-        return False
-    records = field.model._base_manager.using(using)
-    return bool(
-        records.filter(pk=field.model._meta.pk.to_python(record_pk), **{field.attname: name}).exists()
-    )
+    return bool(record_pk) and record_names(field, record_pk, name, using=using)
 
 
 def measure_before_save(field: Any, instance: models.Model, temp_file: AsyncTempFile | None) -> bool:

@@ -2,7 +2,7 @@
 
 from async_uploads.uploads.beginning import abegin, afind_record, find_record
 from async_uploads.uploads.ending import acancel, acomplete, aexpire, afind_upload
-from async_uploads.uploads.keys import check_key
+from async_uploads.uploads.keys import check_key, record_names
 from async_uploads.uploads.outages import logged_outage
 from async_uploads.uploads.receiving import areceive
 from async_uploads.uploads.submission import check_submission
@@ -19,4 +19,5 @@ __all__ = [
     "check_submission",
     "find_record",
     "logged_outage",
+    "record_names",
 ]

@@ -41,17 +41,21 @@ def _check_taken(temp_file: AsyncTempFile) -> None:
     ):
         _check_state(temp_file, receives_uploads=True)
     # Once the record has let the file go, the final name may be that of somebody else's file.
-    if temp_file.state == State.PROMOTED and not _is_named(temp_file):
+    if temp_file.state == State.PROMOTED and not record_names(
+        temp_file.field,
+        temp_file.record_pk,
+        temp_file.key,
+        temp_file.final_name,
+        using=temp_file.record_db or None,
+    ):
         raise UploadAlreadyUsed()
 
 
-def _is_named(temp_file: AsyncTempFile) -> bool:
-    field = temp_file.field
-    record = field.model._base_manager.using(temp_file.record_db or None).filter(
-        pk=field.model._meta.pk.to_python(temp_file.record_pk)
-    )
-    names = (temp_file.key, temp_file.final_name)
-    return bool(record.filter(**{f"{field.attname}__in": names}).exists())
+def record_names(field: Any, record_pk: str, *names: str, using: str | None) -> bool:
+    """Does the column of ``field`` hold one of ``names`` in the record ``record_pk``, in the database ``using``?"""
+    pk = field.model._meta.pk.to_python(record_pk)
+    records = field.model._base_manager.using(using)
+    return bool(records.filter(pk=pk, **{f"{field.attname}__in": names}).exists())
 
 
 def _check_state(temp_file: AsyncTempFile, *, receives_uploads: bool) -> None:
