@@ -127,3 +127,16 @@ def azure_cloud(server: AzureServer) -> RealCloud:
         broken=broken,
         through=through,
     )
+
+
+def cloud_in_use(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, *, max_size: float
+) -> RealCloud:
+    """The cloud that ``request.param`` names, ``s3`` or ``azure``, as the storage of albums; ``max_size`` in MiB."""
+    if request.param == "s3":
+        cloud = s3_cloud(request.getfixturevalue("seaweedfs"))
+    else:
+        cloud = azure_cloud(request.getfixturevalue("azurite"))
+    monkeypatch.setattr(Album._meta.get_field("booklet"), "max_size", max_size)
+    cloud.use(cloud.storage, monkeypatch)
+    return cloud

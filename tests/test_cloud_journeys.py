@@ -21,7 +21,7 @@ from async_uploads.sweeping import asweep
 from async_uploads.testing import send
 from tests.asking import as_json, ask_ticket, url_of
 from tests.cloud import PDF, complete
-from tests.clouds import RealCloud, azure_cloud, s3_cloud
+from tests.clouds import RealCloud, cloud_in_use
 from tests.testapp.models import Album
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,13 +31,7 @@ FINAL = "booklets/booklet.pdf"
 
 @pytest.fixture(params=["s3", "azure"])
 def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RealCloud:
-    if request.param == "s3":
-        cloud = s3_cloud(request.getfixturevalue("seaweedfs"))
-    else:
-        cloud = azure_cloud(request.getfixturevalue("azurite"))
-    monkeypatch.setattr(Album._meta.get_field("booklet"), "max_size", 1)
-    cloud.use(cloud.storage, monkeypatch)
-    return cloud
+    return cloud_in_use(request, monkeypatch, max_size=1)
 
 
 async def sent(

@@ -26,7 +26,7 @@ from async_uploads.models import AsyncTempFile
 from async_uploads.storage.base import AsyncUploadStorage
 from async_uploads.sweeping import asweep
 from tests.cloud import PDF
-from tests.clouds import RealCloud, azure_cloud, s3_cloud
+from tests.clouds import RealCloud, cloud_in_use
 from tests.servers.proxy import Asked, Proxy, When
 from tests.testapp.models import Album
 
@@ -69,13 +69,7 @@ urlpatterns = [
 
 @pytest.fixture(params=["s3", "azure"])
 def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RealCloud:
-    if request.param == "s3":
-        cloud = s3_cloud(request.getfixturevalue("seaweedfs"))
-    else:
-        cloud = azure_cloud(request.getfixturevalue("azurite"))
-    monkeypatch.setattr(Album._meta.get_field("booklet"), "max_size", 16)
-    cloud.use(cloud.storage, monkeypatch)
-    return cloud
+    return cloud_in_use(request, monkeypatch, max_size=16)
 
 
 @pytest.fixture
