@@ -10,6 +10,11 @@ PYTEST_ARGS ?=
 
 VENV = .venv/bin/python
 NEWEST = .venv-newest/bin/python
+# What needs PostgreSQL, and what is to hold there too, in a second part of each run.
+ON_POSTGRESQL = ASYNC_UPLOADS_TEST_DATABASE=postgresql
+MARKED = -m 'on_postgresql or postgresql_only'
+# PYTEST_ARGS may choose none of one part's tests: pytest's exit code 5.
+NONE_CHOSEN = [ $$? -eq 5 ]
 # Behind the PATH, for machines without Node.js: there npm and node come from PyPI into the venv.
 WITH_NODE = PATH="$$PATH:$$PWD/.venv/bin"
 
@@ -54,15 +59,17 @@ demo-azure: .venv/demo-azure.stamp node_modules/.stamp
 	$(BESIDE) azure sh -c '$(MANAGE) demo_container $(ORIGINS) && exec $(SERVE)'
 
 test: .venv/dev.stamp node_modules/.stamp
-	$(VENV) -m pytest --cov $(PYTEST_ARGS)
+	$(VENV) -m pytest --cov $(PYTEST_ARGS) || $(NONE_CHOSEN)
+	$(ON_POSTGRESQL) $(VENV) -m pytest --cov --cov-append $(MARKED) $(PYTEST_ARGS) || $(NONE_CHOSEN)
 
 test-postgresql: .venv/dev.stamp node_modules/.stamp
-	ASYNC_UPLOADS_TEST_DATABASE=postgresql $(VENV) -m pytest --ignore=tests/browser -k 'not s3 and not azure' $(PYTEST_ARGS)
+	$(ON_POSTGRESQL) $(VENV) -m pytest --ignore=tests/browser -k 'not s3 and not azure' $(PYTEST_ARGS)
 
 test-newest: .venv-newest/test.stamp node_modules/.stamp
 	$(NEWEST) -m pip install --quiet --upgrade Django
 	@$(NEWEST) -c 'import sys, django; print("Python", sys.version.split()[0], "Django", django.__version__)'
-	$(NEWEST) -m pytest $(PYTEST_ARGS)
+	$(NEWEST) -m pytest $(PYTEST_ARGS) || $(NONE_CHOSEN)
+	$(ON_POSTGRESQL) $(NEWEST) -m pytest $(MARKED) $(PYTEST_ARGS) || $(NONE_CHOSEN)
 
 lint: .venv/dev.stamp node_modules/.stamp
 	$(VENV) -m ruff check .

@@ -43,6 +43,14 @@ def django_db_keepdb() -> bool:
     return _on_postgresql()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if _on_postgresql():
+        return
+    left_out = [item for item in items if item.get_closest_marker("postgresql_only")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
 def _on_postgresql() -> bool:
     return settings.DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql"
 

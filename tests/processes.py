@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,20 @@ class ServerProcess:
     """A running server: where to ask it, and what the kernel tells about it (proc(5))."""
 
     address: str
-    pid: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def kill(self) -> None:
+        """As the kernel does where memory runs out, and as no code of ours can notice."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> None:
+        """As a deployment does; returns at once."""
+        self.process.terminate()
 
     @property
     def peak_memory(self) -> int:
@@ -71,20 +84,25 @@ async def server_process(
     kind: str = "uvicorn",
     *,
     application: str = APPLICATION,
+    environment: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
 ) -> AsyncIterator[ServerProcess]:
-    """The test project in a process, on the test's own database and media folder."""
+    """The test project in a process, on the test's own database and media folder.
+
+    ``environment`` is added to this process's own; with ``DJANGO_SETTINGS_MODULE`` it has other settings.
+    """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(256)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         process = subprocess.Popen(
-            command_for(kind, listener.fileno(), application),
+            [*command_for(kind, listener.fileno(), application), *arguments],
             pass_fds=[listener.fileno()],
             cwd=ROOT,
-            env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", **(environment or {})},
         )
     try:
-        yield ServerProcess(address=address, pid=process.pid)
+        yield ServerProcess(address=address, process=process)
     finally:
         process.terminate()
         try:
