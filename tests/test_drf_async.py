@@ -26,7 +26,7 @@ from tests.testapp.models import Album, memory_storage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.drfapp.urls")]
 
-SLOW = 0.6
+SLOW = 1.5
 """Seconds that the storage of ``slow_cloud`` takes for anything: on the event loop, asyncio would complain of it."""
 
 
