@@ -48,7 +48,12 @@ FINISHED_STATES = (State.PROMOTED, State.FAILED, State.CANCELLED, State.EXPIRED)
 _GIVEN_UP = {State.FAILED, State.CANCELLED, State.EXPIRED}
 MOVES: dict[State, set[State]] = {
     State.PENDING: {State.UPLOADING, State.UPLOADED, *_GIVEN_UP},
-    State.UPLOADING: {State.PENDING, State.UPLOADED, *_GIVEN_UP},
+    State.UPLOADING: {
+        State.PENDING,
+        State.UPLOADED,
+        State.UPLOADING,
+        *_GIVEN_UP,
+    },  # to itself: taken by the sweep
     State.UPLOADED: {State.PROMOTING, *_GIVEN_UP},
     State.PROMOTING: {State.PROMOTED, State.PROMOTING, *_GIVEN_UP},  # to itself: a lease taken or renewed
     State.FAILED: {State.PROMOTING, State.EXPIRED},

@@ -281,7 +281,7 @@ def test_an_upload_for_a_field_that_the_project_no_longer_has_is_told() -> None:
 
 
 def test_more_uploads_than_one_batch_are_all_swept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("async_uploads.sweeping.sweep.BATCH", 2)
+    monkeypatch.setattr("async_uploads.sweeping.taking.BATCH", 2)
     keys = [aged(begun().key) for _ in range(5)]
 
     sweep()

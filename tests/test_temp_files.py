@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 GIVEN_UP = ["failed", "cancelled", "expired"]
 LEADS_TO = {
     "pending": ["uploading", "uploaded", *GIVEN_UP],
-    "uploading": ["pending", "uploaded", *GIVEN_UP],
+    "uploading": ["pending", "uploading", "uploaded", *GIVEN_UP],
     "uploaded": ["promoting", *GIVEN_UP],
     "promoting": ["promoting", "promoted", *GIVEN_UP],
     "failed": ["promoting", "expired"],

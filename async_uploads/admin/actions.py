@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 from typing import Any
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib import messages
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.conf import INLINE_PROMOTION, upload_settings
 from async_uploads.exceptions import UploadInUse
-from async_uploads.sweeping import arecord_with
+from async_uploads.sweeping import named_by_records
 from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.uploads import aexpire
 
@@ -107,8 +107,8 @@ def expire_now(row: AsyncTempFile) -> Outcome:
 
 
 async def _aexpire_unless_in_use(row: AsyncTempFile) -> Outcome:
-    if await arecord_with(row) is not None:
-        return Outcome.IN_USE  # its process died between writing the record and taking the upload
+    if await sync_to_async(named_by_records)([row]):
+        return Outcome.IN_USE  # a record names it, however it came to
     try:
         await aexpire(row)
     except UploadInUse:

@@ -18,11 +18,15 @@ LEASE = 60.0
 
 @dataclass(kw_only=True)
 class Claim:
-    """An upload that a save has taken. ``instance`` is the saved object, shown the final name when it is known."""
+    """An upload that a save has taken. ``instance`` is the saved object, shown the final name when it is known.
+
+    ``leased``: this attempt has begun, and its lease is ours. ``held``: the row's present lease is ours, to begin one.
+    """
 
     temp_file: AsyncTempFile
     instance: models.Model | None = None
     leased: bool = False
+    held: bool = False
 
 
 @cache
@@ -58,7 +62,9 @@ def claim(temp_file: AsyncTempFile, field: Any, instance: models.Model, using: s
         if temp_file.state != State.UPLOADED:  # not completed yet: promotion will ask the storage
             _bind(temp_file, taken)
             return Claim(temp_file=temp_file, instance=instance)
-        lease = {"attempts": 1, "lease_until": expiry(LEASE)} if inline else {}
+        lease: dict[str, Any] = (
+            {"attempts": 1, "lease_until": expiry(LEASE)} if inline else {"lease_until": None}
+        )
         temp_file.move(State.PROMOTING, where=NOT_TAKEN, **taken, **lease)
     except UploadStateError as error:
         # The same record saved twice at once: the other save promotes.

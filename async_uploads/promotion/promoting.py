@@ -52,7 +52,7 @@ async def apromote(claimed: Claim) -> bool:
             await aaccept(temp_file)
         if temp_file.state == State.FAILED and not temp_file.failed_in_promotion:
             return False
-        if not claimed.leased and not await _atake_lease(temp_file):
+        if not claimed.leased and not await _atake_lease(temp_file, held=claimed.held):
             return False
         await apublish(temp_file)
         await acopy_leased(temp_file)
@@ -79,8 +79,10 @@ async def apromote(claimed: Claim) -> bool:
     return True
 
 
-async def _atake_lease(temp_file: AsyncTempFile) -> bool:
+async def _atake_lease(temp_file: AsyncTempFile, *, held: bool) -> bool:
     free = Q(lease_until=None) | Q(lease_until__lte=timezone.now())
+    if held:
+        free |= Q(lease_until=temp_file.lease_until)
     try:
         await temp_file.amove(
             State.PROMOTING, where=free, attempts=temp_file.attempts + 1, lease_until=expiry(LEASE)

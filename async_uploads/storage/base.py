@@ -56,7 +56,11 @@ class IncomingFile:
         raise NotImplementedError
 
     async def commit(self) -> None:
-        """Make it durable, whole and visible."""
+        """Make it durable, whole and visible. Raises FileExistsError where another one has the name."""
+        raise NotImplementedError
+
+    async def retract(self) -> None:
+        """After ``commit``: take it away again, but no other file that has the name by now."""
         raise NotImplementedError
 
     async def abort(self) -> None:

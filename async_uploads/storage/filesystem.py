@@ -134,6 +134,7 @@ class IncomingLocalFile(IncomingFile):
         self._path = path
         self._fsync = fsync
         self._mode = mode
+        self._committed: os.stat_result | None = None
 
     async def write(self, chunk: bytes) -> None:
         with storage_errors():
@@ -146,6 +147,9 @@ class IncomingLocalFile(IncomingFile):
             await sync_to_async(self._make_durable_and_visible, thread_sensitive=False)()
             await self._file.close()
 
+    async def retract(self) -> None:
+        await sync_to_async(self._remove_if_ours, thread_sensitive=False)()
+
     async def abort(self) -> None:
         with suppress(OSError):
             await self._file.close()
@@ -157,9 +161,15 @@ class IncomingLocalFile(IncomingFile):
             os.fchmod(descriptor, self._mode)
         if self._fsync:
             os.fsync(descriptor)
+        self._committed = os.fstat(descriptor)
         _take_name(self._part, self._path)
         if self._fsync:
             _sync_directory(self._path.parent)
+
+    def _remove_if_ours(self) -> None:
+        with suppress(FileNotFoundError):
+            if self._committed is not None and os.path.samestat(os.lstat(self._path), self._committed):
+                self._path.unlink()
 
 
 @contextmanager

@@ -79,7 +79,12 @@ class IncomingMemoryFile(IncomingFile):
         self._chunks.append(chunk)
 
     async def commit(self) -> None:
+        if self._storage.exists(self._name):
+            raise FileExistsError(self._name)
         self._storage.save(self._name, ContentFile(b"".join(self._chunks)))
+
+    async def retract(self) -> None:
+        self._storage.delete(self._name)
 
     async def abort(self) -> None:
         self._chunks.clear()

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.db.models import Q
+from django.utils import timezone
 
 from async_uploads.conf import upload_settings
 from async_uploads.promotion import LEASE
-from async_uploads.temp_files import FINISHED_STATES, NOT_TAKEN, State
+from async_uploads.temp_files import FINISHED_STATES, NOT_TAKEN, AsyncTempFile, State
 
 STALLED_AFTER = 60.0
 """Seconds without a sign of life after which an upload's process counts as dead, beyond the idle timeout."""
@@ -47,3 +48,11 @@ class Due:
             finished=Q(state__in=FINISHED_STATES, updated_at__lte=before)
             & ~Q(state=State.FAILED, record_pk__gt=""),
         )
+
+    def any(self) -> Q:
+        return self.interrupted | self.promotions | self.taken | self.abandoned | self.finished
+
+
+def count_due(before: datetime) -> int:
+    """How many rows a sweep would look at now. One query."""
+    return AsyncTempFile.objects.filter(Due.at(timezone.now(), before).any()).count()

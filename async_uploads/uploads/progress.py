@@ -83,7 +83,7 @@ class ProgressRecorder:
             if not noted:
                 return
             try:
-                lost = await sync_to_async(_record)({pk: one.received for pk, one in noted.items()})
+                lost = await sync_to_async(_record)(list(noted.values()))
             except Exception:
                 logger.exception("The progress of %d uploads could not be recorded.", len(noted))
                 continue
@@ -98,14 +98,18 @@ def _recorder_of_loop() -> ProgressRecorder:
     return _recorders.setdefault(asyncio.get_running_loop(), ProgressRecorder())
 
 
-def _record(received: dict[int, int]) -> set[int]:
-    """Write bytes received by primary key; returns the keys of rows that are no longer being uploaded."""
+def _record(noted: list[Progress]) -> list[int]:
+    """Write the bytes received; returns the primary keys of rows that are no longer those of these transfers."""
     close_old_connections()
     try:
         now = timezone.now()
-        rows = [AsyncTempFile(pk=pk, received=count, updated_at=now) for pk, count in received.items()]
         uploading = AsyncTempFile.objects.filter(state=State.UPLOADING)
+        versions = dict(
+            uploading.filter(pk__in=[one.temp_file.pk for one in noted]).values_list("pk", "version")
+        )
+        ours = [one for one in noted if versions.get(one.temp_file.pk) == one.temp_file.version]
+        rows = [AsyncTempFile(pk=one.temp_file.pk, received=one.received, updated_at=now) for one in ours]
         uploading.bulk_update(rows, ["received", "updated_at"], batch_size=ROWS_PER_UPDATE)
-        return set(received) - set(uploading.filter(pk__in=list(received)).values_list("pk", flat=True))
+        return [one.temp_file.pk for one in noted if one not in ours]
     finally:
         close_old_connections()

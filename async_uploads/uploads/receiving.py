@@ -55,14 +55,14 @@ async def areceive(
         await release_request_thread()
         incoming = await temp_file.field.storage.aopen_incoming(temp_file.key)
         await _awrite(temp_file, body, incoming, max_size)
-        await incoming.commit()
+        await _acommit(incoming)
         committed = True
         await aaccept(temp_file)
     except BaseException as error:
         if incoming is not None:
             await incoming.abort()
-        if committed:
-            await _adelete_unaccepted(temp_file)
+        if incoming is not None and committed:
+            await _aretract_unaccepted(temp_file, incoming)
         await _aput_back(temp_file, error)
         if temp_file.state in (State.CANCELLED, State.EXPIRED):
             raise UploadExpired() from error
@@ -118,11 +118,19 @@ async def _awrite(
     temp_file.received = received
 
 
-async def _adelete_unaccepted(temp_file: AsyncTempFile) -> None:
+async def _acommit(incoming: IncomingFile) -> None:
+    """A sweep that took this transfer for dead has taken its part, and maybe another one has the name by now."""
+    try:
+        await incoming.commit()
+    except (FileExistsError, FileNotFoundError) as error:
+        raise UploadInUse() from error
+
+
+async def _aretract_unaccepted(temp_file: AsyncTempFile, incoming: IncomingFile) -> None:
     """The row may be ``uploaded`` already, with its bytes promised, whatever went wrong after that."""
     await sync_to_async(temp_file.reload)()
     if not temp_file.is_readable:
-        await temp_file.field.storage.adelete(temp_file.key)
+        await incoming.retract()
 
 
 async def _aput_back(temp_file: AsyncTempFile, error: BaseException) -> None:
