@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import posixpath
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,12 +13,18 @@ from django.db import models, transaction
 
 from async_uploads.promotion import async_fields_of
 from async_uploads.references import StoredName, unreferenced
+from async_uploads.temp_files import AsyncTempFile, State
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 DeleteReplaced = Literal["keep", "on_commit"]
 KEEP: DeleteReplaced = "keep"
 ON_COMMIT: DeleteReplaced = "on_commit"
+
+NO_OWNER = "-"
+"""Of a row that stands for a file which nobody needs any more: nobody may ask after it."""
+
+LONGEST_KEY: int = AsyncTempFile._meta.get_field("key").max_length or 0
 
 AT_ONCE = 500
 """Files of a commit that are asked for together, and deleted before the next are asked for."""
@@ -69,7 +77,29 @@ def delete_after_commit(left_behind: LeftBehind, using: str) -> None:
         if not left.field.storage.is_temporary_path(left.name)
     }
     if final:
+        _note(final.values())
         _Deletion.join(final, using)
+
+
+def _note(left_behind: Iterable[LeftFile]) -> None:
+    """Leave a row for each file, in the same transaction: a sweep deletes what a process that dies could not."""
+    rows = [
+        AsyncTempFile(
+            key=left.name,
+            name=posixpath.basename(left.name),
+            model=left.field.model._meta.label_lower,
+            field_name=left.field.name,
+            owner=NO_OWNER,
+            state=State.EXPIRED,
+        )
+        for left in left_behind
+        if len(left.name) <= LONGEST_KEY
+    ]
+    AsyncTempFile.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _forget(names: list[str]) -> None:
+    AsyncTempFile.objects.filter(key__in=names, owner=NO_OWNER).delete()
 
 
 @dataclass(kw_only=True)
@@ -99,9 +129,13 @@ class _Deletion:
     async def arun(self) -> None:
         files = [file for file in self.waiting if file not in self.deleted]
         for start in range(0, len(files), AT_ONCE):
-            for file in await sync_to_async(unreferenced)(files[start : start + AT_ONCE]):
+            some = files[start : start + AT_ONCE]
+            done = {file.name for file in some}
+            for file in await sync_to_async(unreferenced)(some):
                 self.deleted.add(file)
-                await _adelete(self.waiting[file])
+                if not await _adelete(self.waiting[file]):
+                    done.discard(file.name)
+            await sync_to_async(_forget)(list(done))
         self.waiting.clear()
 
 
@@ -117,8 +151,16 @@ class _AfterCommit:
             async_to_sync(self.deletion.arun)()
 
 
-async def _adelete(left: LeftFile) -> None:
+async def _adelete(left: LeftFile) -> bool:
     try:
         await left.field.storage.adelete(left.name)
     except Exception as error:  # noqa: BLE001  # whatever a storage raises: the save is done and stays so
-        logger.error("%s, %s %s, could not be deleted: %s", left.name, left.happened, left.field, error)  # noqa: TRY400
+        logger.error(  # noqa: TRY400
+            "%s, %s %s, could not be deleted, and the sweep will: %s",
+            left.name,
+            left.happened,
+            left.field,
+            error,
+        )
+        return False
+    return True

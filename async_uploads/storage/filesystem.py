@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -22,6 +21,14 @@ from django.utils.deconstruct import deconstructible
 
 from async_uploads.exceptions import StorageFull
 from async_uploads.storage.base import FileChanged, IncomingFile, OnProgress, StoredFile
+from async_uploads.storage.byte_copies import (
+    NO_HARD_LINKS,
+    PART_SUFFIX,
+    CopyOfBytes,
+    is_same_file,
+    sync_directory,
+    take_name,
+)
 from async_uploads.storage.direct import ServedByDjango
 
 if TYPE_CHECKING:
@@ -29,9 +36,7 @@ if TYPE_CHECKING:
 
     from aiofiles.threadpool.binary import AsyncFileIO
 
-PART_SUFFIX = ".part"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-NO_HARD_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 @deconstructible(path="async_uploads.storage.filesystem.FileSystemAsyncUploadStorage")
@@ -78,14 +83,16 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         try:
             os.link(source, target)
         except FileExistsError:
-            if not _is_same_file(source, target):
-                raise
+            if not is_same_file(source, target):
+                with storage_errors():
+                    CopyOfBytes(source, target, of=from_key, fsync=self.fsync).resume()
         except OSError as error:
             if error.errno not in NO_HARD_LINKS:
                 raise
-            self._copy_bytes(source, target)
+            with storage_errors():
+                CopyOfBytes(source, target, of=from_key, fsync=self.fsync).make()
         if self.fsync:
-            _sync_directory(target.parent)
+            sync_directory(target.parent)
 
     async def aopen_incoming(self, name: str) -> IncomingFile:
         path = Path(self.path(name))
@@ -109,20 +116,6 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         if self.directory_permissions_mode is not None:
             for made in missing:
                 made.chmod(self.directory_permissions_mode)
-
-    def _copy_bytes(self, source: Path, target: Path) -> None:
-        """Whole or not at all: the bytes go to a hidden file first, which then takes the name."""
-        part = Path(f"{target}.{token_hex(8)}{PART_SUFFIX}")
-        try:
-            with storage_errors(), open(source, "rb") as original, open(part, "wb") as copy:
-                shutil.copyfileobj(original, copy, 1024 * 1024)
-                shutil.copymode(source, part)
-                copy.flush()
-                if self.fsync:
-                    os.fsync(copy.fileno())
-            _take_name(part, target)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 class IncomingLocalFile(IncomingFile):
@@ -162,9 +155,9 @@ class IncomingLocalFile(IncomingFile):
         if self._fsync:
             os.fsync(descriptor)
         self._committed = os.fstat(descriptor)
-        _take_name(self._part, self._path)
+        take_name(self._part, self._path, mark=self._part.name.encode())
         if self._fsync:
-            _sync_directory(self._path.parent)
+            sync_directory(self._path.parent)
 
     def _remove_if_ours(self) -> None:
         with suppress(FileNotFoundError):
@@ -189,32 +182,3 @@ def _etag_of(found: os.stat_result) -> str:
 
 def _open_no_follow(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
-
-
-def _take_name(part: Path, path: Path) -> None:
-    """Rename without overwriting, so that of two writers to one name only the first succeeds."""
-    try:
-        os.link(part, path)
-    except OSError as error:
-        if error.errno not in NO_HARD_LINKS:
-            raise
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # makes the name ours
-        os.rename(part, path)
-    else:
-        part.unlink()
-
-
-def _is_same_file(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samestat(os.lstat(one), os.lstat(other))
-    except FileNotFoundError:
-        return False
-
-
-def _sync_directory(directory: Path) -> None:
-    """A name is on the disk only when its directory is (fsync(2))."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,13 @@ from botocore.exceptions import ClientError
 from async_uploads.exceptions import StorageUnavailable
 from async_uploads.storage.base import FileChanged, OnProgress
 from async_uploads.storage.s3.errors import MISSING_KEY, REFUSED_CONDITION, code_of, status_of
-from async_uploads.storage.s3.multipart import NO_SUCH_UPLOAD, SendPart, multipart_upload, part_size
+from async_uploads.storage.s3.multipart import (
+    NO_SUCH_UPLOAD,
+    SendPart,
+    aabort_stale,
+    multipart_upload,
+    part_size,
+)
 from async_uploads.storage.s3.options import S3Options
 from async_uploads.storage.s3.parameters import accepted, copy_parameters, reading_parameters, tags_of
 from async_uploads.storage.s3.reading import etag_of, head
@@ -82,6 +88,7 @@ class Copying:
         await self.copier.copy_object(**request)
 
     async def _copy_in_parts(self, on_progress: OnProgress | None) -> None:
+        await aabort_stale(self.copier, self._wanted())
         tags = await tags_of(self.client, {**self._wanted(), "Key": self._source}, self.stored)
         async with multipart_upload(self.copier, {**tags, **self._wanted()}) as upload:
             await upload.send(

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -20,6 +21,7 @@ MAX_PARTS = 10_000
 
 NO_SUCH_UPLOAD = "NoSuchUpload"
 MAX_ABORTS = 3
+STALE_AFTER = 60.0  # seconds
 ABORT_INTERVAL = 0.5  # seconds
 
 SendPart = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -81,6 +83,24 @@ class MultipartUpload:
         checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
         wanted = checksums if "ChecksumAlgorithm" in self._request else {}
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"], **wanted})
+
+
+async def aabort_stale(client: Any, request: dict[str, Any]) -> None:
+    """Remove the parts of uploads to ``Bucket`` and ``Key`` of ``request`` that were begun and left alone long ago.
+
+    Whoever began them was killed, or else is told by S3 that they are gone, and begins again. Where the bucket's policy
+    does not let us ask (``s3:ListBucketMultipartUploads``), they stay until its lifecycle rule ends them.
+    """
+    named = {"Bucket": request["Bucket"], "Key": request["Key"]}
+    before = datetime.now(UTC) - timedelta(seconds=STALE_AFTER)
+    try:
+        found = await client.list_multipart_uploads(Bucket=named["Bucket"], Prefix=named["Key"])
+        for upload in found.get("Uploads", ()):
+            if upload["Key"] == named["Key"] and upload["Initiated"] < before:
+                aborting = accepted(client, "AbortMultipartUpload", request)
+                await client.abort_multipart_upload(**{**aborting, **named, "UploadId": upload["UploadId"]})
+    except FAULTS as error:
+        logger.debug("Unfinished uploads to %s could not be looked for (%r).", named["Key"], error)
 
 
 async def _abort(client: Any, request: dict[str, Any], beginning: asyncio.Future[dict[str, Any]]) -> None:
