@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from hashlib import sha256, shake_256
 from typing import Any
 
@@ -13,14 +12,13 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from async_uploads.exceptions import StorageUnavailable
+from async_uploads.outages import Outage
 from async_uploads.temp_files import AsyncTempFile, State
-
-logger: logging.Logger = logging.getLogger("async_uploads")
 
 MESSAGE_TYPE = "upload.status"
 PUBLISH_TIMEOUT = 2.0
 
-_outage = {"reported": False}
+_outage = Outage("The channel layer", "upload status is not sent live.")
 
 
 def group_of(key: str) -> str:
@@ -86,8 +84,6 @@ async def _asend(status: dict[str, Any]) -> None:
         async with asyncio.timeout(PUBLISH_TIMEOUT):
             await layer.group_send(group_of(status["key"]), {"type": MESSAGE_TYPE, "status": status})
     except Exception as error:  # noqa: BLE001  # whatever a layer may raise
-        if not _outage["reported"]:
-            _outage["reported"] = True
-            logger.warning("The channel layer does not answer (%r): upload status is not sent live.", error)
+        _outage.goes_on(error)
         return
-    _outage["reported"] = False
+    _outage.is_over()

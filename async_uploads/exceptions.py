@@ -148,6 +148,18 @@ class StorageUnavailable(UploadError):
         return self.reason
 
 
+class DatabaseUnavailable(UploadError):
+    """The database does not answer, or can't at the moment."""
+
+    code = "database_unavailable"
+    status = 503
+    default_detail: ClassVar[str | Promise] = _("The server is busy. Please try again in a moment.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "5"}
+
+
 class StorageFull(UploadError):
     """The storage has no room."""
 

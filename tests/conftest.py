@@ -19,22 +19,31 @@ from PIL import Image
 
 from async_uploads import registry
 from async_uploads.registry import AsyncFieldRegistry, default_async_field_registry
-from tests.servers.postgresql import running_postgresql
+from tests.servers.postgresql import PostgreSQL, running_postgresql
 from tests.testapp.models import Document
 
 pytest.register_assert_rewrite("async_uploads.testing")
 
 pytest_plugins = ["tests.servers.fixtures"]
 
+POSTGRESQL = pytest.StashKey[PostgreSQL]()
+
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> Iterator[None]:
+def django_db_modify_db_settings(pytestconfig: pytest.Config) -> Iterator[None]:
     """Where the settings ask for PostgreSQL, it runs from here on, before pytest-django makes the test database."""
     if not _on_postgresql():
         yield
         return
-    with running_postgresql(Path(str(settings.DATABASES["default"]["HOST"]))):
+    with running_postgresql(Path(str(settings.DATABASES["default"]["HOST"]))) as server:
+        pytestconfig.stash[POSTGRESQL] = server
         yield
+
+
+@pytest.fixture
+def postgresql(pytestconfig: pytest.Config, transactional_db: None) -> PostgreSQL:
+    """The server that the tests' database is on; for tests that are ``postgresql_only``."""
+    return pytestconfig.stash[POSTGRESQL]
 
 
 @pytest.fixture(scope="session")

@@ -357,8 +357,8 @@ def test_a_worker_goes_on_after_the_database_was_away() -> None:
 
     assert worker.returncode == 0, errors
     assert said == ""
-    assert errors.count("The sweep can't ask the database") == 1
-    assert errors.count("The database answers the sweep again.") == 1
+    assert errors.count("The database does not answer") == 1
+    assert errors.count("The database answers again.") == 1
 
 
 def _has_swept() -> bool:

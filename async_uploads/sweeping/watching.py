@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, InterfaceError, connections
 
-logger: logging.Logger = logging.getLogger("async_uploads")
+from async_uploads.outages import Outage
 
 
 async def awatch(sweep: Callable[[], Awaitable[object]], *, every: float, stopping: asyncio.Event) -> None:
@@ -19,18 +18,14 @@ async def awatch(sweep: Callable[[], Awaitable[object]], *, every: float, stoppi
     A database that is away costs the log one line when it goes and one when it is back. None of its connections are
     held between two rounds.
     """
-    is_away = False
+    outage = Outage("The database", "the sweep goes on trying.")
     while not stopping.is_set():
         try:
             await sweep()
         except (DatabaseError, InterfaceError) as error:
-            if not is_away:
-                logger.error("The sweep can't ask the database, and goes on trying: %s", error)  # noqa: TRY400
-            is_away = True
+            outage.goes_on(error)
         else:
-            if is_away:
-                logger.warning("The database answers the sweep again.")
-            is_away = False
+            outage.is_over()
         await sync_to_async(connections.close_all)()
         with suppress(TimeoutError):
             async with asyncio.timeout(every):

@@ -8,8 +8,10 @@ from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils.translation import gettext as _
 
+from async_uploads import outages
 from async_uploads.conf import upload_settings
 from async_uploads.events import apublish
 from async_uploads.exceptions import (
@@ -27,6 +29,10 @@ from async_uploads.storage.base import IncomingFile
 from async_uploads.streaming import release_request_thread
 from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.uploads.progress import Progress
+
+DATABASE_PATIENCE = 30.0
+DATABASE_INTERVAL = 0.5
+"""Seconds that the end of an upload waits for a database that is away, and between two looks."""
 
 FLUSH_INTERVAL = 0.5
 """Seconds after which bytes go to the storage even if they are few: slow uploads must not pile up in memory."""
@@ -57,7 +63,7 @@ async def areceive(
         await _awrite(temp_file, body, incoming, max_size)
         await _acommit(incoming)
         committed = True
-        await aaccept(temp_file)
+        await _aaccept_patiently(temp_file)
     except BaseException as error:
         if incoming is not None:
             await incoming.abort()
@@ -82,7 +88,8 @@ async def _astart(temp_file: AsyncTempFile, announced: int | None) -> None:
     try:
         await temp_file.amove(State.UPLOADING, **changes)
     except UploadStateError as error:
-        raise UploadInUse() from error
+        given_up = temp_file.state in (State.CANCELLED, State.EXPIRED)
+        raise (UploadExpired() if given_up else UploadInUse()) from error
 
 
 async def _awrite(
@@ -126,11 +133,34 @@ async def _acommit(incoming: IncomingFile) -> None:
         raise UploadInUse() from error
 
 
+async def _aaccept_patiently(temp_file: AsyncTempFile) -> None:
+    """The bytes are there: a database that is away for a moment is waited for, so that they need not come again."""
+    loop = asyncio.get_running_loop()
+    end, version = loop.time() + DATABASE_PATIENCE, temp_file.version
+    while True:
+        try:
+            await aaccept(temp_file)
+        except (OperationalError, InterfaceError) as error:
+            if loop.time() > end:
+                raise
+            outages.database.goes_on(error)
+            await asyncio.sleep(DATABASE_INTERVAL)
+            await sync_to_async(close_old_connections)()
+        except UploadStateError:
+            # The database had written the move, and could not say so any more.
+            if not (temp_file.state == State.UPLOADED and temp_file.version == version + 1):
+                raise
+            return
+        else:
+            return
+
+
 async def _aretract_unaccepted(temp_file: AsyncTempFile, incoming: IncomingFile) -> None:
     """The row may be ``uploaded`` already, with its bytes promised, whatever went wrong after that."""
-    await sync_to_async(temp_file.reload)()
-    if not temp_file.is_readable:
-        await incoming.retract()
+    with suppress(OperationalError, InterfaceError):  # what then lies there is the sweep's
+        await sync_to_async(temp_file.reload)()
+        if not temp_file.is_readable:
+            await incoming.retract()
 
 
 async def _aput_back(temp_file: AsyncTempFile, error: BaseException) -> None:
@@ -138,7 +168,8 @@ async def _aput_back(temp_file: AsyncTempFile, error: BaseException) -> None:
     refused = isinstance(error, FileTooLarge | TypeNotAllowed)
     told = error if isinstance(error, UploadError) else None
     if temp_file.state == State.UPLOADING:
-        with suppress(UploadStateError):  # somebody else has moved the row
+        # Somebody else has moved the row; or the database is away, and the sweep will find it.
+        with suppress(UploadStateError, OperationalError, InterfaceError):
             await temp_file.amove(
                 State.FAILED if refused else State.PENDING,
                 received=0,

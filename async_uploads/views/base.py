@@ -9,15 +9,17 @@ from typing import Any, ClassVar, TypeVar
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth.decorators import login_not_required
 from django.core import exceptions
-from django.db import connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
 from django.utils.module_loading import import_string
 from django.views import View
 
+from async_uploads import outages
 from async_uploads.conf import upload_settings
 from async_uploads.exceptions import (
+    DatabaseUnavailable,
     InvalidParameters,
     PermissionDenied,
     UploadDisconnected,
@@ -74,6 +76,9 @@ class UploadView(View):
     is_opened_by_links: ClassVar[bool] = False
     """Whether a person may come here by a link, who is then shown the project's own error pages."""
 
+    asks_database: ClassVar[bool] = True
+    """Whether an answer shows that the database is there."""
+
     async def throttle(self, request: HttpRequest) -> None:
         """Called before anything else; raises Throttled (429) where the visitor asks too often.
 
@@ -86,7 +91,7 @@ class UploadView(View):
     ) -> HttpResponseBase:
         try:
             await self.throttle(request)
-            return await super().dispatch(request, *args, **kwargs)  # type: ignore[misc, no-any-return]  # as above
+            response: HttpResponseBase = await super().dispatch(request, *args, **kwargs)  # type: ignore[misc]  # as above
         except UploadError as error:
             return self._refusal(request, error)
         # What a project's permission, manager or throttle may raise, as it would in a view of its own.
@@ -94,9 +99,15 @@ class UploadView(View):
             return self._refusal(request, PermissionDenied(str(error) or None))
         except Http404 as error:
             return self._refusal(request, UploadNotFound(str(error) or None))
+        except (OperationalError, InterfaceError) as error:
+            outages.database.goes_on(error)
+            return self._refusal(request, DatabaseUnavailable())
         except UploadDisconnected:
             logger.info("The client went away during %s.", request.path)
             return HttpResponse(status=CLIENT_CLOSED_REQUEST)
+        if self.asks_database:
+            outages.database.is_over()
+        return response
 
     def _refusal(self, request: HttpRequest, error: UploadError) -> JsonResponse:
         if self.is_opened_by_links and wants_a_page(request):

@@ -82,6 +82,7 @@ class DownloadDirectView(UploadView):
     """``GET`` or ``HEAD`` a stored file, whole or one range of it. The token in the URL is the permission."""
 
     is_opened_by_links = True
+    asks_database = False
 
     async def get(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponseBase:
         token = unsign_download(_token_of(request))
