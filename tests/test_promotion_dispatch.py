@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings as project_settings
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.dispatch import Signal
 from pytest_django import Settings
 
-from async_uploads.promotion import promote_inline
+from async_uploads.models import AsyncTempFile
+from async_uploads.promotion import promote_inline, promoting
 from async_uploads.signals import file_promoted, promotion_failed, upload_completed
 from async_uploads.sweeping import asweep
 from tests.arrivals import arrived, rolled_back, row_of, state_of, stored_names
-from tests.testapp.models import Document
+from tests.conftest import image_bytes
+from tests.testapp.models import Album, Document
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -190,3 +194,116 @@ def test_async_receivers_are_called_too() -> None:
         file_promoted.disconnect(receiver)
 
     assert names == ["documents/report.txt"]
+
+
+down: set[str] = set()
+
+
+async def enqueue_unless_down(key: str) -> None:
+    if key in down:
+        raise ConnectionError("no broker")
+    queue.append(key)
+
+
+def test_a_key_that_could_not_be_handed_over_keeps_no_other_from_it(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ASYNC_UPLOADS = {"PROMOTION_DISPATCHER": f"{__name__}.enqueue_unless_down"}
+    queue.clear()
+    unlucky, lucky = arrived(name="a.txt"), arrived(name="b.txt", model=Album, field="booklet")
+    down.add(unlucky)
+
+    with transaction.atomic():
+        Document.objects.create(file=unlucky)
+        Album.objects.create(booklet=lucky)
+
+    assert queue == [lucky]
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert told.startswith(f"{unlucky} could not be handed to {__name__}.enqueue_unless_down")
+    assert "the sweep will promote it" in told
+
+
+def test_two_fields_of_one_record_are_handed_over_each_by_itself(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ASYNC_UPLOADS = {"PROMOTION_DISPATCHER": f"{__name__}.enqueue_unless_down"}
+    queue.clear()
+    cover = arrived(image_bytes(), "a.png", model=Album, field="cover")
+    booklet = arrived(name="b.txt", model=Album, field="booklet")
+    down.add(cover)
+
+    Album.objects.create(cover=cover, booklet=booklet)
+
+    assert queue == [booklet]
+
+
+def test_attempts_are_further_and_further_apart_and_never_all_at_once() -> None:
+    delays = [[promoting._back_off(attempt) for _time in range(50)] for attempt in range(1, 12)]
+
+    for attempt, some in enumerate(delays):
+        longest = min(30 * 2**attempt, 3600)
+        assert longest / 2 <= min(some) < max(some) <= longest
+
+
+def retry(*arguments: str) -> str:
+    printed = StringIO()
+    call_command("retry_async_promotions", *arguments, stdout=printed)
+    return printed.getvalue()
+
+
+def failed_for_good() -> str:
+    key = arrived()
+    Document.objects.bulk_create([Document(file=key)])
+    AsyncTempFile.objects.filter(key=key).update(
+        state="failed",
+        error_code="promotion_failed",
+        error="The disk was away.",
+        attempts=5,
+        record_pk=str(Document.objects.get(file=key).pk),
+        record_db="default",
+        final_name="documents/report.txt",
+    )
+    return key
+
+
+@pytest.mark.parametrize("by", ["key", "all"])
+def test_a_promotion_that_failed_for_good_is_retried_by_the_command(by: str) -> None:
+    key = failed_for_good()
+
+    assert "The disk was away." in retry(key if by == "key" else "--all", "--dry-run")
+    assert state_of(key) == "failed"
+    said = retry(key if by == "key" else "--all")
+
+    assert f"{key}: promoted" in said
+    assert Document.objects.get().file.name == "documents/report.txt"
+
+
+def test_the_command_goes_the_way_of_the_dispatcher(queued: list[str]) -> None:
+    key = failed_for_good()
+
+    retry("--all")
+
+    assert queued == [key]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all", "key"], ["unknown"]])
+def test_the_command_says_what_it_can_not_do(arguments: list[str]) -> None:
+    with pytest.raises(CommandError):
+        retry(*arguments)
+
+
+def test_the_command_retries_nothing_that_has_not_failed() -> None:
+    with pytest.raises(CommandError, match="waits for no promotion: it is uploaded"):
+        retry(arrived())
+
+
+def test_an_unknown_key_and_one_whose_record_is_gone_do_no_harm(queued: list[str]) -> None:
+    key = arrived()
+    Document.objects.create(file=key)
+    Document.objects.all().delete()
+
+    promote_inline("async-temp-files/unknown.txt")
+    promote_inline(key)
+
+    assert state_of(key) == "cancelled"
+    assert stored_names() == set()

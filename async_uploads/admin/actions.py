@@ -9,9 +9,9 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib import messages
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
+from async_uploads import promotion
 from async_uploads.conf import INLINE_PROMOTION, upload_settings
 from async_uploads.exceptions import UploadInUse
 from async_uploads.sweeping import named_by_records
@@ -84,9 +84,8 @@ def retry_promotion(row: AsyncTempFile) -> Outcome:
     if not row.record_pk or not (row.failed_in_promotion or row.state in UNPROMOTED):
         return Outcome.NOTHING_TO_DO
     attempts = row.attempts
-    path = upload_settings.PROMOTION_DISPATCHER
-    import_string(path)(row.key)
-    if path != INLINE_PROMOTION:
+    promotion.retry_promotion(row)
+    if upload_settings.PROMOTION_DISPATCHER != INLINE_PROMOTION:
         return Outcome.QUEUED
     row.reload()
     match row.state:

@@ -9,6 +9,7 @@ from async_uploads.promotion.dispatching import (
     promote_after_commit,
     promote_inline,
     promote_temp_files,
+    retry_promotion,
 )
 from async_uploads.promotion.promoting import apromote
 
@@ -23,4 +24,5 @@ __all__ = [
     "promote_inline",
     "promote_temp_files",
     "record_pk_of",
+    "retry_promotion",
 ]

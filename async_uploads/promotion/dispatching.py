@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.db import models, router, transaction
 from django.utils.module_loading import import_string
 
@@ -14,6 +15,8 @@ from async_uploads.exceptions import UploadAlreadyUsed
 from async_uploads.promotion.claims import Claim, async_fields_of, claim
 from async_uploads.promotion.promoting import apromote
 from async_uploads.temp_files import AsyncTempFile
+
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 
 def promote_after_commit(claims: list[Claim], using: str) -> None:
@@ -26,13 +29,30 @@ def promote_after_commit(claims: list[Claim], using: str) -> None:
 
 
 def dispatch(claims: list[Claim]) -> None:
-    path = upload_settings.PROMOTION_DISPATCHER
-    if path == INLINE_PROMOTION:
+    """A queue that can't be reached costs time, not the save: the sweep promotes what was not handed to it."""
+    if upload_settings.PROMOTION_DISPATCHER == INLINE_PROMOTION:
         async_to_sync(_apromote_all)(claims)
         return
-    dispatcher = import_string(path)
     for each in claims:
-        dispatcher(each.temp_file.key)
+        try:
+            _hand_over(each.temp_file.key)
+        except Exception as error:  # noqa: BLE001  # whatever a queue may raise
+            logger.error(  # noqa: TRY400  # one line
+                "%s could not be handed to %s (%r); the sweep will promote it.",
+                each.temp_file.key,
+                upload_settings.PROMOTION_DISPATCHER,
+                error,
+            )
+
+
+def retry_promotion(temp_file: AsyncTempFile) -> None:
+    """Promote again where the project does: here and now, or on its queue. Raises what the queue raises. Blocking."""
+    _hand_over(temp_file.key)
+
+
+def _hand_over(key: str) -> None:
+    dispatcher = import_string(upload_settings.PROMOTION_DISPATCHER)
+    (async_to_sync(dispatcher) if iscoroutinefunction(dispatcher) else dispatcher)(key)
 
 
 def promote_inline(key: str) -> None:

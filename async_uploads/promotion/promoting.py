@@ -6,6 +6,7 @@ Whoever promotes holds a lease on the row, so that a queue may deliver twice and
 from __future__ import annotations
 
 import logging
+import random
 from datetime import timedelta
 from typing import Any
 
@@ -39,6 +40,8 @@ from async_uploads.temp_files import (
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 RETRY_DELAY = 30.0
+LONGEST_RETRY_DELAY = 3600.0
+"""Seconds: doubled after each attempt up to the second one, of which a random half is waited for."""
 
 
 async def apromote(claimed: Claim) -> bool:
@@ -151,7 +154,7 @@ async def _afail(temp_file: AsyncTempFile, error: Exception) -> None:
     try:
         await temp_file.amove(
             State.FAILED if hopeless else State.PROMOTING,
-            lease_until=None if hopeless else expiry(RETRY_DELAY * 2 ** (temp_file.attempts - 1)),
+            lease_until=None if hopeless else expiry(_back_off(temp_file.attempts)),
             error_code=FILE_CHANGED if isinstance(error, FileChanged) else PROMOTION_FAILED,
             error=str(error) or type(error).__name__,
             received=temp_file.size or temp_file.received,
@@ -160,6 +163,12 @@ async def _afail(temp_file: AsyncTempFile, error: Exception) -> None:
         return  # somebody else has the row now
     await apublish(temp_file)
     await _atell_failure(temp_file, error, will_retry=not hopeless)
+
+
+def _back_off(attempts: int) -> float:
+    """Seconds until the next attempt. What failed together, as where a cloud was away, is not tried again together."""
+    longest = min(RETRY_DELAY * 2.0 ** (attempts - 1), LONGEST_RETRY_DELAY)
+    return random.uniform(longest / 2, longest)  # noqa: S311  # no secret
 
 
 async def _await_arrival(temp_file: AsyncTempFile, error: Exception) -> None:

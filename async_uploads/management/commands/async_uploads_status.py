@@ -20,7 +20,7 @@ WAITING = {
     "promotions": "promotions to be finished",
     "abandoned": "abandoned, to be expired",
     "finished": "finished rows to be pruned",
-    "failed": "promotions that failed for good, to be retried in the admin",
+    "failed": "promotions that failed for good: retry_async_promotions, or the admin",
 }
 
 
