@@ -66,7 +66,14 @@ class UploadSettings:
     CHUNK_SIZE = Setting[int](1024 * 1024)
     IDLE_TIMEOUT = Setting[float](30)
     """Seconds that may pass between two chunks of a body."""
+    UPLOAD_TIMEOUT = Setting[float | None](6 * 3600)
+    """Seconds that a body may take in all; None for as long as it goes on arriving."""
     MAX_PENDING_PER_OWNER = Setting[int](100)
+    MAX_PENDING_PER_ADDRESS = Setting[int | None](1000)
+    """Unfinished uploads of the anonymous visitors of one address, who may drop their cookies. None: any number."""
+    CLIENT_ADDRESS = Setting[str | None](None)
+    MAX_IMAGE_PIXELS = Setting[int | None](None)
+    """None: as many as Pillow takes (``PIL.Image.MAX_IMAGE_PIXELS``)."""
     PROMOTION_DISPATCHER = Setting[str](INLINE_PROMOTION)
     PROMOTION_MAX_ATTEMPTS = Setting[int](5)
     RESOLVE_PERM_NAME = Setting[str | None](None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import logging
 import mimetypes
 import os
 import re
@@ -21,6 +22,8 @@ from PIL import Image, UnidentifiedImageError
 from async_uploads.conf import upload_settings
 from async_uploads.exceptions import FileTooLarge, InvalidParameters, TypeNotAllowed
 from async_uploads.type_names import describe_types
+
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 HEAD_SIZE = 8192
 """Bytes from the beginning of a file that its type is told by."""
@@ -204,18 +207,21 @@ def disposition(filename: str, *, inline: bool) -> str:
 def measure_image(file: BinaryIO) -> tuple[int, int]:
     """Width and height in pixels as stored. Blocking: call it in a thread.
 
-    Raises TypeNotAllowed for what Pillow can't read, and for more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
+    Raises TypeNotAllowed for what Pillow can't read, and for more pixels than ``MAX_IMAGE_PIXELS``, the setting or,
+    where that is None, Pillow's own.
     """
-    limit = Image.MAX_IMAGE_PIXELS
+    limit = upload_settings.MAX_IMAGE_PIXELS or Image.MAX_IMAGE_PIXELS
     try:
         with Image.open(file) as image:
             width, height = image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        logger.info("An image was refused: more than %s pixels.", limit)
         raise TypeNotAllowed(_("The image has too many pixels.")) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
         raise TypeNotAllowed(_("The file is not an image that can be read.")) from error
     # Pillow only warns up to twice its limit, and to turn a warning into an error is not safe in threads.
     if limit is not None and width * height > limit:
+        logger.info("An image was refused: %d x %d pixels, and at most %d.", width, height, limit)
         raise TypeNotAllowed(_("The image has too many pixels."))
     return width, height
 

@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
-from django.utils.crypto import get_random_string
+from django.utils.crypto import get_random_string, salted_hmac
+from django.utils.module_loading import import_string
+
+from async_uploads.conf import upload_settings
 
 SESSION_KEY = "_async_uploads_owner"
 
@@ -28,6 +32,8 @@ class Owner:
 
     user: str = ""
     session: str = ""
+    address: str = ""
+    """A keyed hash of an anonymous visitor's network address; empty where it is not known."""
 
     @classmethod
     def of_user(cls, user: Any) -> Owner:
@@ -72,10 +78,30 @@ def current_owner(*, create: bool = False) -> Owner | None:
 
 def owner_of_request(request: HttpRequest) -> Owner:
     session = getattr(request, "session", None)
+    user = _user_identity(getattr(request, "user", None))
     return Owner(
-        user=_user_identity(getattr(request, "user", None)),
+        user=user,
         session=_session_identity(session.get(SESSION_KEY) if session is not None else None),
+        address="" if user else hashed_address(_address_of(request)),
     )
+
+
+def hashed_address(address: str | None) -> str:
+    """Equal for all addresses that one person may have, of IPv6 a whole /64. Empty where it is no address."""
+    try:
+        found = ip_address(address or "")
+    except ValueError:
+        return ""
+    mapped = getattr(found, "ipv4_mapped", None) or found
+    network = ip_network((mapped, 64 if mapped.version == 6 else 32), strict=False)
+    return salted_hmac("async_uploads.address", str(network), algorithm="sha256").hexdigest()[:32]
+
+
+def _address_of(request: HttpRequest) -> str | None:
+    """What the server says, or the project's function: a header such as X-Forwarded-For anybody can send."""
+    path = upload_settings.CLIENT_ADDRESS
+    address: str | None = import_string(path)(request) if path else request.META.get("REMOTE_ADDR")
+    return address
 
 
 async def aowner_of_request(request: HttpRequest, *, create: bool = False) -> Owner:

@@ -86,6 +86,9 @@ class AsyncTempFile(models.Model):
     model: models.CharField[str, str] = models.CharField(_("model"), max_length=201)
     field_name: models.CharField[str, str] = models.CharField(_("field"), max_length=100)
     owner: models.CharField[str, str] = models.CharField(_("owner"), max_length=191, blank=True)
+    address: models.CharField[str, str] = models.CharField(
+        _("hash of the address"), max_length=32, blank=True, editable=False
+    )
     state: models.CharField[str, str] = models.CharField(
         _("state"), max_length=10, choices=State.choices, default=State.PENDING
     )
@@ -144,6 +147,7 @@ class AsyncTempFile(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["state", "updated_at"], name="async_temp_file_state"),
             models.Index(fields=["owner", "state"], name="async_temp_file_owner"),
+            models.Index(fields=["address", "state"], name="async_temp_file_address"),
             models.Index(fields=["created_at"], name="async_temp_file_created"),
         ]
 

@@ -15,7 +15,12 @@ from async_uploads.conf import SETTINGS_NAME, Setting, UploadSettings, configure
 MAY_BE_ZERO = ("MAX_PENDING_PER_OWNER", "PROGRESS_INTERVAL")
 """None at all, and no pause at all."""
 
-FUNCTIONS = ("PROMOTION_DISPATCHER", "RESOLVE_PERM_NAME", "THROTTLE")
+MAY_BE_NONE = ("MAX_IMAGE_PIXELS", "MAX_PENDING_PER_ADDRESS", "UPLOAD_TIMEOUT")
+"""No limit of ours."""
+
+NUMBERS_WITHOUT_DEFAULT = ("MAX_IMAGE_PIXELS",)
+
+FUNCTIONS = ("CLIENT_ADDRESS", "PROMOTION_DISPATCHER", "RESOLVE_PERM_NAME", "THROTTLE")
 
 
 def check_settings(**kwargs: Any) -> Iterator[checks.CheckMessage]:
@@ -48,9 +53,13 @@ def check_functions(**kwargs: Any) -> Iterator[checks.CheckMessage]:
 def check_numbers(**kwargs: Any) -> Iterator[checks.CheckMessage]:
     for name, value in configured().items():
         setting = vars(UploadSettings).get(name)
-        if not isinstance(setting, Setting) or not is_positive_number(setting.default):
+        if not isinstance(setting, Setting):
             continue
-        if not is_positive_number(value) and not (name in MAY_BE_ZERO and value == 0):
+        if not is_positive_number(setting.default) and name not in NUMBERS_WITHOUT_DEFAULT:
+            continue
+        if (name in MAY_BE_ZERO and value == 0) or (name in MAY_BE_NONE and value is None):
+            continue
+        if not is_positive_number(value):
             yield checks.Error(
                 f"{SETTINGS_NAME}[{name!r}] = {value!r} is not a number above 0.",
                 hint=f"The default is {setting.default}.",

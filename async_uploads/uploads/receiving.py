@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -29,6 +30,8 @@ from async_uploads.storage.base import IncomingFile
 from async_uploads.streaming import release_request_thread
 from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.uploads.progress import Progress
+
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 DATABASE_PATIENCE = 30.0
 DATABASE_INTERVAL = 0.5
@@ -96,12 +99,18 @@ async def _awrite(
     temp_file: AsyncTempFile, body: AsyncIterator[bytes], incoming: IncomingFile, max_size: int | None
 ) -> None:
     loop = asyncio.get_running_loop()
-    idle = upload_settings.IDLE_TIMEOUT
+    began = loop.time()
+
+    def latest() -> float:
+        """When the next chunk has to be here."""
+        idle, whole = loop.time() + upload_settings.IDLE_TIMEOUT, upload_settings.UPLOAD_TIMEOUT
+        return idle if whole is None else min(idle, began + whole)
+
     restrictions = temp_file.field.file_restrictions
     head, received = b"", 0
     progress: Progress | None = None
     try:
-        async with asyncio.timeout(idle) as patience, CoalescingWriter(incoming) as writer:
+        async with asyncio.timeout_at(latest()) as patience, CoalescingWriter(incoming) as writer:
             progress = Progress(temp_file, patience)
             async for chunk in body:
                 received += len(chunk)
@@ -112,12 +121,18 @@ async def _awrite(
                         check_type(temp_file.name, detect_type(head, temp_file.name), restrictions)
                 patience.reschedule(None)  # the disk may take its time
                 await writer.feed(chunk)
-                patience.reschedule(loop.time() if progress.is_lost else loop.time() + idle)
+                patience.reschedule(loop.time() if progress.is_lost else latest())
                 progress.update(received)
             patience.reschedule(None)
     except TimeoutError as error:
         if progress is not None and progress.is_lost:
             raise UploadExpired() from error
+        logger.info(
+            "%s was given up: %d bytes in %.0f seconds (IDLE_TIMEOUT, UPLOAD_TIMEOUT).",
+            temp_file.key,
+            received,
+            loop.time() - began,
+        )
         raise TransferTimedOut() from error
     finally:
         if progress is not None:

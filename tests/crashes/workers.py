@@ -35,7 +35,11 @@ def in_a_hurry() -> None:
         vars(module)["LEASE"] = LEASE
     due.STALLED_AFTER = LEASE
     promoting.RETRY_DELAY = 0.1
-    settings.ASYNC_UPLOADS = {"IDLE_TIMEOUT": LEASE, "PROMOTION_MAX_ATTEMPTS": 1000}
+    settings.ASYNC_UPLOADS = {
+        "IDLE_TIMEOUT": LEASE,
+        "PROMOTION_MAX_ATTEMPTS": 1000,
+        "MAX_PENDING_PER_ADDRESS": None,
+    }
     connections.close_all()
 
 

@@ -1,0 +1,277 @@
+"""How much a visitor may ask for, and for how long: each limit is a setting, with an answer and a line in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from django.http import HttpRequest
+from django.test import AsyncClient
+from pytest_django import Settings
+
+from async_uploads.models import AsyncTempFile
+from async_uploads.owners import hashed_address
+from tests.asking import as_json, ask_ticket, send, url_of
+from tests.conftest import field_id_of, image_bytes, ticket_for, visiting
+from tests.processes import ROOT
+from tests.races.crowd import acrowded, kinds
+from tests.testapp.models import Picture
+from tests.watching import eventually, parts_of
+from tests.wire import Wire, wired
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "async_uploads"]
+
+
+####################################
+# Unfinished uploads
+####################################
+
+
+async def ask_anew(headers: dict[str, str] | None = None) -> Any:
+    """A visitor who has dropped their cookies."""
+    asked = as_json(fieldId=field_id_of(), filename="a.txt")
+    return await AsyncClient().post(url_of("generate-upload-url"), **asked, headers=headers)
+
+
+async def test_who_drops_cookies_is_known_by_address(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 3}
+
+    answers = [await ask_anew() for _time in range(5)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert answers[-1].json()["code"] == "too_many_uploads"
+    assert await AsyncTempFile.objects.acount() == 3
+    line = "An upload was refused: a visitor has 3 unfinished ones (MAX_PENDING_PER_ADDRESS)."
+    assert told(caplog)[0] == line
+
+
+async def test_a_person_who_is_logged_in_is_not_counted_by_address(
+    settings: Settings, django_user_model: Any
+) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 1}
+    ada = AsyncClient()
+    await ada.aforce_login(await django_user_model.objects.acreate(username="ada"))
+
+    for _time in range(3):
+        await ask_ticket(ada)
+
+    assert {row.address async for row in AsyncTempFile.objects.all()} == {""}
+
+
+async def test_without_the_limit_any_number_goes(settings: Settings) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": None}
+
+    assert [(await ask_anew()).status_code for _time in range(3)] == [200, 200, 200]
+
+
+def address_in_a_header(request: HttpRequest) -> str | None:
+    return request.headers.get("X-Real-IP")
+
+
+async def test_the_project_may_tell_where_the_address_stands(settings: Settings) -> None:
+    path = f"{__name__}.address_in_a_header"
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 1, "CLIENT_ADDRESS": path}
+
+    answers = [await ask_anew(headers={"X-Real-IP": f"192.0.2.{number}"}) for number in (1, 1, 2)]
+
+    assert [answer.status_code for answer in answers] == [200, 429, 200]
+
+
+async def test_a_header_that_anybody_can_send_is_not_believed(settings: Settings) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 1}
+
+    answers = [await ask_anew(headers={"X-Forwarded-For": f"192.0.2.{number}"}) for number in (1, 2)]
+
+    assert [answer.status_code for answer in answers] == [200, 429]
+
+
+def test_addresses_of_one_person_are_one_and_none_is_stored() -> None:
+    assert hashed_address("2001:db8::1") == hashed_address("2001:db8::ffff:1")
+    assert hashed_address("2001:db8::1") != hashed_address("2001:db8:0:1::1")
+    assert hashed_address("::ffff:192.0.2.1") == hashed_address("192.0.2.1") != hashed_address("192.0.2.2")
+    assert hashed_address("") == hashed_address(None) == hashed_address("unix:") == ""
+    assert "192" not in hashed_address("192.0.2.1")[:3]
+
+
+@pytest.mark.on_postgresql
+async def test_of_many_requests_at_once_none_slips_through(settings: Settings, server: str) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 10}
+
+    async def ask(number: int) -> httpx.Response:
+        async with visiting(server) as visitor:
+            asked = {"fieldId": field_id_of(), "filename": "a.txt"}
+            return await visitor.post("/async-uploads/generate-upload-url/", json=asked)
+
+    answers = await acrowded(ask, 40)
+
+    assert set(kinds(answers)) <= {"200", "429"}
+    assert await AsyncTempFile.objects.acount() <= 10
+
+
+####################################
+# Time
+####################################
+
+
+async def trickle(wire: Wire) -> None:
+    while True:
+        await wire.send(b"x")
+        await asyncio.sleep(0.1)
+
+
+async def test_a_body_that_trickles_for_ever_is_given_up(
+    server: str, visitor: httpx.AsyncClient, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ASYNC_UPLOADS = {"IDLE_TIMEOUT": 5.0, "UPLOAD_TIMEOUT": 1.0}
+    caplog.set_level(logging.INFO, "async_uploads")
+    ticket = await ticket_for(visitor, "report.txt")
+
+    async with wired(server) as wire:
+        await wire.begin("PUT", ticket["uploadUrl"]["url"], {"Content-Length": 1000})
+        trickling = asyncio.create_task(trickle(wire))
+        answer = await wire.answer()
+        trickling.cancel()
+
+    assert (answer.status, answer.json()["code"]) == (408, "timed_out")
+    row = await AsyncTempFile.objects.aget()
+    assert (row.state, row.error_code) == ("pending", "timed_out")
+    await eventually(lambda: parts_of(ticket["key"]) == [])
+    assert any(line.startswith(f"{ticket['key']} was given up: ") for line in told(caplog))
+
+
+async def test_headers_of_a_part_that_trickle_are_given_up(
+    server: str, visitor: httpx.AsyncClient, settings: Settings
+) -> None:
+    settings.ASYNC_UPLOADS = {"IDLE_TIMEOUT": 1.0}
+    ticket = await ticket_for(visitor, "report.txt")
+    headers = {"Content-Length": 100_000, "Content-Type": "multipart/form-data; boundary=b"}
+
+    async with wired(server) as wire:
+        await wire.begin("POST", ticket["uploadUrl"]["url"], headers)
+        await wire.send(b"--b\r\nContent-Disposition: form-data; name=")
+        trickling = asyncio.create_task(trickle(wire))
+        answer = await wire.answer()
+        trickling.cancel()
+
+    assert (answer.status, answer.json()["code"]) == (408, "timed_out")
+
+
+####################################
+# What a body may hold beside its file
+####################################
+
+
+def multipart(*parts: bytes) -> bytes:
+    return b"".join(b"--b\r\n" + part + b"\r\n" for part in parts) + b"--b--\r\n"
+
+
+FILE = b'Content-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nsome bytes'
+FIELD = b'Content-Disposition: form-data; name="n%d"\r\n\r\nx'
+MULTIPART = "multipart/form-data; boundary=b"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([b"X-Long: " + b"x" * 10_000 + b"\r\n" + FILE], id="a long header"),
+        pytest.param([b"".join(b"X-%d: x\r\n" % n for n in range(1000)) + FILE], id="many headers"),
+        pytest.param([*(FIELD % n for n in range(200)), FILE], id="many fields"),
+        pytest.param([FILE, FILE], id="two files"),
+    ],
+)
+async def test_a_body_of_too_much_else_is_refused(async_client: AsyncClient, parts: list[bytes]) -> None:
+    ticket = await ask_ticket(async_client, "a.txt")
+
+    url = ticket["uploadUrl"]["url"]
+    answer = await async_client.post(url, data=multipart(*parts), content_type=MULTIPART)
+
+    assert answer.status_code == 400
+    assert "file" in answer.json()
+
+
+async def test_a_header_without_an_end_is_refused(server: str, visitor: httpx.AsyncClient) -> None:
+    ticket = await ticket_for(visitor, "a.txt")
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"--b\r\nX-Endless: "
+        for _piece in range(100):
+            yield b"x" * 65536
+
+    url, headers = ticket["uploadUrl"]["url"], {"Content-Type": MULTIPART}
+    answer = await visitor.post(url, content=endless(), headers=headers)
+
+    assert answer.status_code == 400
+
+
+async def test_a_request_for_a_ticket_that_is_too_large_is_refused(visitor: httpx.AsyncClient) -> None:
+    asked = {"fieldId": field_id_of(), "filename": "a" * 3_000_000}
+
+    answer = await visitor.post("/async-uploads/generate-upload-url/", json=asked)
+
+    assert answer.status_code in (400, 413)
+
+
+####################################
+# Pixels
+####################################
+
+
+async def test_an_image_with_too_many_pixels_is_refused(
+    async_client: AsyncClient, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_IMAGE_PIXELS": 34}
+    caplog.set_level(logging.INFO, "async_uploads")
+    ticket = await ask_ticket(async_client, "photo.png", model=Picture, field="image")
+
+    answer = await send(async_client, ticket, image_bytes(size=(7, 5)))
+
+    assert (answer.status_code, answer.json()["code"]) == (415, "type_not_allowed")
+    assert "An image was refused: 7 x 5 pixels, and at most 34." in told(caplog)
+
+
+BOMB = """
+import django, io, resource, sys
+from django.conf import settings
+settings.configure()
+django.setup()
+from async_uploads.exceptions import TypeNotAllowed
+from async_uploads.inspection import measure_image
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    measure_image(io.BytesIO(sys.stdin.buffer.read()))
+except TypeNotAllowed:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def png_bomb(side: int) -> bytes:
+    """One that says it is ``side`` pixels wide and high, in a few bytes."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + kind + content + checksum
+
+    header = side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    pixels = zlib.compress(bytes(1_000_000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_a_bomb_is_refused_without_its_pixels() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BOMB], cwd=ROOT, input=png_bomb(60_000), capture_output=True, check=True
+    )
+
+    assert int(done.stdout) < 20_000, "KiB: three bytes for each pixel would be ten gigabytes."
