@@ -71,6 +71,11 @@ class UploadSettings:
     MAX_PENDING_PER_OWNER = Setting[int](100)
     MAX_PENDING_PER_ADDRESS = Setting[int | None](1000)
     """Unfinished uploads of the anonymous visitors of one address, who may drop their cookies. None: any number."""
+    SOCKET_MAX_SUBSCRIPTIONS = Setting[int](200)
+    SOCKET_MESSAGE_RATE = Setting[float](50)
+    """Messages a second that a status socket may send; of two seconds at once."""
+    SOCKET_SEND_TIMEOUT = Setting[float](20)
+    """Seconds after which a status socket is closed that does not read what it is sent."""
     CLIENT_ADDRESS = Setting[str | None](None)
     MAX_IMAGE_PIXELS = Setting[int | None](None)
     """None: as many as Pillow takes (``PIL.Image.MAX_IMAGE_PIXELS``)."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from hashlib import sha256, shake_256
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 from django.urls import reverse
@@ -18,7 +20,12 @@ from async_uploads.temp_files import AsyncTempFile, State
 MESSAGE_TYPE = "upload.status"
 PUBLISH_TIMEOUT = 2.0
 
-_outage = Outage("The channel layer", "upload status is not sent live.")
+RETRY_AFTER = 2.0
+"""Seconds for which a layer that did not answer is not asked again: an upload is not to wait for it each time."""
+
+MOST_UNSENT = 10_000
+
+layer_outage: Outage = Outage("The channel layer", "upload status is not sent live.")
 
 
 def group_of(key: str) -> str:
@@ -77,13 +84,56 @@ async def apublish_progress(temp_file: AsyncTempFile, received: int) -> None:
 
 async def _asend(status: dict[str, Any]) -> None:
     """A channel layer that is down must not stop an upload: it costs the watchers news, and the log one line."""
-    layer = get_channel_layer()
-    if layer is None:
+    if get_channel_layer() is None:
         return
+    unsent = _unsent.setdefault(asyncio.get_running_loop(), _Unsent())
+    if unsent.is_waiting or not await _is_sent(status):
+        unsent.keep(status)
+
+
+async def _is_sent(status: dict[str, Any]) -> bool:
+    layer: Any = get_channel_layer()
     try:
         async with asyncio.timeout(PUBLISH_TIMEOUT):
             await layer.group_send(group_of(status["key"]), {"type": MESSAGE_TYPE, "status": status})
     except Exception as error:  # noqa: BLE001  # whatever a layer may raise
-        _outage.goes_on(error)
-        return
-    _outage.is_over()
+        layer_outage.goes_on(error)
+        return False
+    layer_outage.is_over()
+    return True
+
+
+class _Unsent:
+    """The newest status of each upload that a layer which is away has not taken: sent when it is back.
+
+    Meanwhile nobody waits for the layer but this one, every ``RETRY_AFTER`` seconds.
+    """
+
+    def __init__(self) -> None:
+        self._statuses: dict[str, dict[str, Any]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        return layer_outage.is_told and self._task is not None and not self._task.done()
+
+    def keep(self, status: dict[str, Any]) -> None:
+        if len(self._statuses) < MOST_UNSENT or status["key"] in self._statuses:
+            self._statuses[status["key"]] = status
+        if self._task is None or self._task.done():
+            # In a context of its own: the task outlives the request that happens to start it.
+            self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
+
+    async def _run(self) -> None:
+        while self._statuses:
+            await asyncio.sleep(RETRY_AFTER)
+            while self._statuses:
+                key = next(iter(self._statuses))
+                status = self._statuses[key]
+                if not await _is_sent(status):
+                    break
+                if self._statuses.get(key) is status:  # no newer one has come meanwhile
+                    del self._statuses[key]
+
+
+_unsent: WeakKeyDictionary[asyncio.AbstractEventLoop, _Unsent] = WeakKeyDictionary()

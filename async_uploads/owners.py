@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user
 from django.http import HttpRequest
 from django.utils.crypto import get_random_string, salted_hmac
 from django.utils.module_loading import import_string
@@ -112,6 +113,21 @@ async def aowner_of_request(request: HttpRequest, *, create: bool = False) -> Ow
 async def aowner_of_scope(scope: Mapping[str, Any]) -> Owner:
     """The owner behind a WebSocket's scope, as AuthMiddlewareStack fills it."""
     return await sync_to_async(_owner_of_scope)(scope)
+
+
+async def anew_owner_of_scope(scope: Mapping[str, Any]) -> Owner | None:
+    """The same, as the session is now; None where the scope has no session that can be asked again."""
+    session = scope.get("session")
+    if session is None:
+        return None
+    return await sync_to_async(_anew_owner)(session.__class__, session.session_key)
+
+
+def _anew_owner(store: type[Any], session_key: str | None) -> Owner:
+    session = store(session_key)
+    request = HttpRequest()
+    request.session = session
+    return _owner_of_scope({"session": session, "user": get_user(request)})
 
 
 def _owner_in_thread(request: HttpRequest, create: bool) -> Owner:

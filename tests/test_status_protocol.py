@@ -10,7 +10,7 @@ import pytest
 from channels.layers import get_channel_layer
 from websockets.exceptions import InvalidStatus
 
-from async_uploads.consumers import MAX_SUBSCRIPTIONS
+from async_uploads.conf import upload_settings
 from async_uploads.models import AsyncTempFile
 from tests.asgi import application
 from tests.asking import url_of
@@ -78,10 +78,10 @@ async def test_malformed_messages_are_answered_and_the_socket_lives_on(visitor: 
 
 
 async def test_subscriptions_have_a_limit(visitor: httpx.AsyncClient, settings: Any) -> None:
-    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_OWNER": MAX_SUBSCRIPTIONS + 1}
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_OWNER": upload_settings.SOCKET_MAX_SUBSCRIPTIONS + 1}
     key = await upload(visitor)
     row = await AsyncTempFile.objects.aget()
-    keys = [f"{key}{number}" for number in range(MAX_SUBSCRIPTIONS)]
+    keys = [f"{key}{number}" for number in range(upload_settings.SOCKET_MAX_SUBSCRIPTIONS)]
     for number, each in enumerate(keys):
         row.pk, row.key = row.pk + number + 1, each
         await row.asave(force_insert=True)
@@ -103,7 +103,8 @@ async def test_subscriptions_have_a_limit(visitor: httpx.AsyncClient, settings: 
 async def test_more_keys_at_once_than_anyone_may_watch_are_refused(visitor: httpx.AsyncClient) -> None:
     async with status_socket(visitor) as socket:
         await socket.say(
-            action="subscribe", keys=[f"key-{number}" for number in range(MAX_SUBSCRIPTIONS + 1)]
+            action="subscribe",
+            keys=[f"key-{number}" for number in range(upload_settings.SOCKET_MAX_SUBSCRIPTIONS + 1)],
         )
 
         assert await socket.hear() == {"type": "error", "code": "too_many_subscriptions", "key": None}

@@ -77,7 +77,7 @@ async def test_upload_survives_the_end_of_redis_with_one_line_in_the_log(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(events._outage, "is_told", False)
+    monkeypatch.setattr(events.layer_outage, "is_told", False)
     with redis_process(tmp_path_factory.mktemp("redis")) as mortal:
         use(mortal, settings)
         ticket = await ticket_for(visitor, "report.txt")
@@ -118,7 +118,7 @@ async def test_news_go_out_again_when_redis_is_back(
         }
     }
     await upload(visitor)
-    assert events._outage.is_told
+    assert events.layer_outage.is_told
 
     use(redis, settings)
     ticket = await ticket_for(visitor, "report.txt")
@@ -127,4 +127,4 @@ async def test_news_go_out_again_when_redis_is_back(
         await visitor.put(ticket["uploadUrl"]["url"], content=b"x")
         assert await socket.hear_state("uploaded")
 
-    assert not events._outage.is_told
+    assert not events.layer_outage.is_told
