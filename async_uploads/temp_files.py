@@ -27,6 +27,9 @@ PROMOTION_FAILED = "promotion_failed"
 FILE_CHANGED = "file_changed"
 """Error codes of a promotion: bytes that can be tried again, and bytes that nobody has checked."""
 
+VALIDATION_UNAVAILABLE = "validation_unavailable"
+"""Error code of bytes that have arrived, but could not be checked."""
+
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -171,6 +174,11 @@ class AsyncTempFile(models.Model):
     def failed_in_promotion(self) -> bool:
         """Failed, but its checked bytes are kept and it can be retried. What a check refused stays refused."""
         return self.state == State.FAILED and self.error_code == PROMOTION_FAILED
+
+    @property
+    def awaits_validation(self) -> bool:
+        """Its bytes came through Django, whole, and a validator could not tell whether to accept them."""
+        return self.state == State.PENDING and self.error_code == VALIDATION_UNAVAILABLE
 
     @property
     def is_readable(self) -> bool:

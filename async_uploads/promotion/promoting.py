@@ -16,11 +16,11 @@ from django.utils import timezone
 from async_uploads.conf import upload_settings
 from async_uploads.events import apublish
 from async_uploads.exceptions import (
-    FileTooLarge,
+    REFUSALS,
     StorageUnavailable,
-    TypeNotAllowed,
     UploadIncomplete,
     UploadStateError,
+    ValidationUnavailable,
 )
 from async_uploads.promotion.claims import LEASE, Claim
 from async_uploads.promotion.copying import acopy_leased
@@ -66,7 +66,7 @@ async def apromote(claimed: Claim) -> bool:
             error="",
             received=temp_file.size or temp_file.received,
         )
-    except (FileTooLarge, TypeNotAllowed) as error:
+    except REFUSALS as error:
         await apublish(temp_file)
         await _atell_failure(temp_file, error, will_retry=False)
         return False
@@ -162,6 +162,8 @@ async def _afail(temp_file: AsyncTempFile, error: Exception) -> None:
 
 async def _await_arrival(temp_file: AsyncTempFile, error: Exception) -> None:
     """Saved before its bytes were there: the sweep looks again, until nobody can be sending them any more."""
+    if isinstance(error, ValidationUnavailable):
+        return  # logged already, and the sweep tries again
     if not isinstance(error, (FileNotFoundError, UploadIncomplete)):
         _log_failure(temp_file, error)
         return

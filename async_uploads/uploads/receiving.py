@@ -13,13 +13,13 @@ from django.utils.translation import gettext as _
 from async_uploads.conf import upload_settings
 from async_uploads.events import apublish
 from async_uploads.exceptions import (
-    FileTooLarge,
+    REFUSALS,
     TransferTimedOut,
-    TypeNotAllowed,
     UploadError,
     UploadExpired,
     UploadInUse,
     UploadStateError,
+    ValidationUnavailable,
 )
 from async_uploads.inspection import HEAD_SIZE, check_size, check_type, detect_type
 from async_uploads.storage.arrival import aaccept
@@ -45,7 +45,9 @@ async def areceive(
     ``announced`` is the size in bytes that the client told, ``at_least`` what it can't be smaller than.
     Raises UploadError of every kind and UploadDisconnected; the partial file is then gone and the row moved: to
     ``failed`` where a check refused it, else back to ``pending``, so that the same URL can be tried again.
+    ValidationUnavailable alone leaves the whole file where it is: ``acomplete`` has it checked again.
     """
+    kept = temp_file.awaits_validation
     await _astart(temp_file, announced)
     incoming: IncomingFile | None = None
     committed = False
@@ -53,6 +55,8 @@ async def areceive(
         check_size(max(announced or 0, at_least or 0), max_size)
         await apublish(temp_file)
         await release_request_thread()
+        if kept:
+            await temp_file.field.storage.adelete(temp_file.key)
         incoming = await temp_file.field.storage.aopen_incoming(temp_file.key)
         await _awrite(temp_file, body, incoming, max_size)
         await incoming.commit()
@@ -61,7 +65,7 @@ async def areceive(
     except BaseException as error:
         if incoming is not None:
             await incoming.abort()
-        if committed:
+        if committed and not isinstance(error, ValidationUnavailable):
             await _adelete_unaccepted(temp_file)
         await _aput_back(temp_file, error)
         if temp_file.state in (State.CANCELLED, State.EXPIRED):
@@ -127,13 +131,13 @@ async def _adelete_unaccepted(temp_file: AsyncTempFile) -> None:
 
 async def _aput_back(temp_file: AsyncTempFile, error: BaseException) -> None:
     """Move the row of a transfer that ended early; the watchers are told why."""
-    refused = isinstance(error, FileTooLarge | TypeNotAllowed)
+    refused = isinstance(error, REFUSALS)
     told = error if isinstance(error, UploadError) else None
     if temp_file.state == State.UPLOADING:
         with suppress(UploadStateError):  # somebody else has moved the row
             await temp_file.amove(
                 State.FAILED if refused else State.PENDING,
-                received=0,
+                received=temp_file.received if isinstance(error, ValidationUnavailable) else 0,
                 error_code=told.code if told else "interrupted",
                 error=told.detail if told else _("The transfer was interrupted. Please try again."),
             )
