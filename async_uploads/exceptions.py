@@ -110,7 +110,7 @@ class TypeNotAllowed(UploadError):
 class UploadRefused(UploadError):
     """A validator of the project's refused the file, with its own message and, where it has one, its own ``code``."""
 
-    code = "refused"
+    code: str = "refused"
     status = 422
     default_detail: ClassVar[str | Promise] = _("This file is not accepted here.")
 
@@ -211,5 +211,5 @@ class UploadAlreadyUsed(UploadKeyError):
         )
 
 
-REFUSALS = (FileTooLarge, TypeNotAllowed, UploadRefused)
+REFUSALS: tuple[type[UploadError], ...] = (FileTooLarge, TypeNotAllowed, UploadRefused)
 """What a check says of the bytes: the upload has failed for good, and its bytes are deleted."""

@@ -30,7 +30,7 @@ async def is_author(user: User | AnonymousUser, letter: Letter | None) -> bool:
     return letter is not None and letter.author == user.get_username()
 
 
-async def scan(file: ArrivedFile) -> None:
+async def refuse_viruses(file: ArrivedFile) -> None:
     async for chunk in file:
         if b"virus" in chunk:
             raise ValidationError("This file is infected.")
@@ -65,7 +65,7 @@ class Letter(models.Model):
         max_length=300,
         download_params={"ResponseCacheControl": "private"},
         delete_replaced="on_commit",
-        upload_validators=[scan, count_pages],
+        upload_validators=[refuse_viruses, count_pages],
     )
     elsewhere = AsyncImageField(
         verbose_name=_("elsewhere"),
@@ -86,7 +86,7 @@ def wrong_options() -> None:
     AsyncFileField(perm_create=False)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     AsyncFileField(perm_create=lambda user: True)  # type: ignore[arg-type,misc]  # pyright: ignore[reportArgumentType]
     AsyncFileField(delete_replaced="at_once")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    AsyncFileField(upload_validators=scan)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AsyncFileField(upload_validators=refuse_viruses)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     AsyncFileField(upload_validators=[takes_nothing])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     AsyncFileField(width_field="width")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     AsyncFileField(suppress_pillow_check=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
