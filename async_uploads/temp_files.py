@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.exceptions import UploadStateError
+from async_uploads.signals import tell_move
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -135,6 +136,9 @@ class AsyncTempFile(models.Model):
 
     objects: ClassVar[models.Manager[AsyncTempFile]] = AsyncTempFileQuerySet.as_manager()
 
+    _in_state_since: datetime | None = None
+    """When this instance saw the row come to its state; None where it was read in it."""
+
     class Meta:
         verbose_name: ClassVar[StrOrPromise] = _("upload")
         verbose_name_plural: ClassVar[StrOrPromise] = _("uploads")
@@ -147,6 +151,12 @@ class AsyncTempFile(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.get_state_display()})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        begun = self._state.adding
+        super().save(*args, **kwargs)
+        if begun:
+            tell_move(self, "", self.created_at, attempted=False, using=self._state.db or DEFAULT_DB_ALIAS)
 
     @property
     def field(self) -> Any:
@@ -235,10 +245,11 @@ class AsyncTempFile(models.Model):
         moved by somebody else, or does not meet ``where``; the instance is then as the row is. The version is
         compared too: a row that has left the state and come back is not the one that this instance knows.
         """
-        expected, version = State(self.state), self.version
+        expected, version, attempts = State(self.state), self.version, self.attempts
+        since, now = self._in_state_since or self.updated_at, timezone.now()
         if to not in MOVES[expected]:
             raise UploadStateError(f"a state that leads to {to}", expected)
-        changed = {**changes, "state": to, "version": version + 1, "updated_at": timezone.now()}
+        changed = {**changes, "state": to, "version": version + 1, "updated_at": now}
         row = AsyncTempFile.objects.filter(where or models.Q(), pk=self.pk, state=expected, version=version)
         if not row.update(**changed):
             self.reload()
@@ -247,6 +258,9 @@ class AsyncTempFile(models.Model):
             )
         for name, value in changed.items():
             setattr(self, name, value)
+        self._in_state_since = since if to == expected else now
+        if to != expected or changes.keys() & {"attempts", "error_code"}:
+            tell_move(self, expected, since, attempted=self.attempts > attempts, using=row.db)
 
     async def amove(self, to: State, *, where: models.Q | None = None, **changes: Any) -> None:
         """Async form of ``move``, in one hop to the thread of the database connection."""

@@ -35,12 +35,14 @@ from async_uploads.temp_files import (
     State,
     expiry,
 )
+from async_uploads.tracing import traced
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 RETRY_DELAY = 30.0
 
 
+@traced("async_uploads.promote", lambda claimed: claimed.temp_file)
 async def apromote(claimed: Claim) -> bool:
     """Promote one upload. True where the record has the final file now; False where somebody else is at it, the
     record has changed meanwhile, or it failed (the row then tells why, and when it may be tried again)."""

@@ -13,6 +13,7 @@ from async_uploads.exceptions import (
 from async_uploads.owners import Owner
 from async_uploads.storage.arrival import aaccept, atidy
 from async_uploads.temp_files import NOT_TAKEN, AsyncTempFile, State, is_storable
+from async_uploads.tracing import traced
 from async_uploads.uploads.outages import logged_outage
 
 
@@ -26,6 +27,7 @@ async def afind_upload(key: object, owner: Owner) -> AsyncTempFile:
     return temp_file
 
 
+@traced("async_uploads.complete")
 async def acomplete(temp_file: AsyncTempFile) -> None:
     """After a direct upload: ask the storage what arrived, check it and make the row ``uploaded``. Harmless twice.
 

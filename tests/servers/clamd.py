@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import struct
 import threading
@@ -67,7 +68,7 @@ class _Handler(socketserver.StreamRequestHandler):
             content += self.rfile.read(size)
             if self.server.mode == "reset":
                 # Linger of 0 s: the connection is reset, not closed.
-                self.request.setsockopt(socketserver.socket.SOL_SOCKET, socketserver.socket.SO_LINGER, RESET)
+                self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 self.request.close()
                 return None
 
