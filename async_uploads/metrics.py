@@ -14,6 +14,7 @@ from async_uploads.signals import Move
 
 try:
     import prometheus_client
+    from prometheus_client import Counter, Gauge, Histogram
 except ImportError:
     prometheus_client = None  # type: ignore[assignment]  # off, then
 
@@ -28,25 +29,25 @@ class Metrics:
 
     def __init__(self) -> None:
         by_field = ["field"]
-        self.uploads = prometheus_client.Counter(
+        self.uploads: Counter = Counter(
             "async_uploads_uploads", "Uploads that have come to a state", ["field", "state"]
         )
-        self.received = prometheus_client.Counter(
+        self.received: Counter = Counter(
             "async_uploads_received_bytes", "Bytes of uploads that have passed the checks", by_field
         )
-        self.attempts = prometheus_client.Counter(
+        self.attempts: Counter = Counter(
             "async_uploads_promotion_attempts", "Attempts at a promotion", by_field
         )
-        self.failures = prometheus_client.Counter(
+        self.failures: Counter = Counter(
             "async_uploads_promotion_failures", "Attempts at a promotion that failed", by_field
         )
-        self.duration = prometheus_client.Histogram(
+        self.duration: Histogram = Histogram(
             "async_uploads_duration_seconds",
             "From the ticket to the checked file (upload), from the save to the final file (promotion)",
             ["field", "step"],
             buckets=SECONDS,
         )
-        self.in_flight = prometheus_client.Gauge(
+        self.in_flight: Gauge = Gauge(
             "async_uploads_in_flight",
             "Uploads whose bytes this process is receiving now",
             multiprocess_mode="livesum",

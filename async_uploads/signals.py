@@ -17,13 +17,14 @@ import hashlib
 import logging
 import posixpath
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from django.apps import apps
 from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -61,10 +62,19 @@ class Move:
     error_code: str
 
 
-def tell_move(upload: Any, from_state: str, since: datetime, *, attempted: bool, using: str) -> None:
+def tell_move(
+    upload: Any,
+    from_state: str,
+    since: datetime,
+    *,
+    attempted: bool,
+    using: str,
+    later: list[Callable[[], None]] | None = None,
+) -> None:
     """Send ``upload_moved`` for an AsyncTempFile once it is true: what is rolled back has not happened.
 
-    ``since``: when it came to ``from_state``. Receivers that fail are logged.
+    ``since``: when it came to ``from_state``. ``later`` is given what sends it, to be called after the commit; where it
+    is None, this sees to that itself. Receivers that fail are logged.
     """
     now = timezone.now()
     move = Move(
@@ -80,11 +90,21 @@ def tell_move(upload: Any, from_state: str, since: datetime, *, attempted: bool,
         attempted=attempted,
         error_code=upload.error_code,
     )
-    send = partial(upload_moved.send_robust, sender=type(upload), move=move)
-    if connections[using].in_atomic_block:
+
+    def send() -> None:
+        upload_moved.send_robust(sender=type(upload), move=move)
+
+    if later is not None:
+        later.append(send)
+    elif _may_be_rolled_back(connections[using]):
         transaction.on_commit(send, using=using, robust=True)
     else:
         send()
+
+
+def _may_be_rolled_back(connection: BaseDatabaseWrapper) -> bool:
+    """As Django's ``durable`` sees it: the transaction that a TestCase puts around each test is nobody's own."""
+    return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
 
 
 def field_label(upload: Any) -> str:

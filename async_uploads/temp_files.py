@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -238,12 +239,19 @@ class AsyncTempFile(models.Model):
         """Async form of ``with_key``."""
         return await sync_to_async(cls.with_key)(key)
 
-    def move(self, to: State, *, where: models.Q | None = None, **changes: Any) -> None:
+    def move(
+        self,
+        to: State,
+        *,
+        where: models.Q | None = None,
+        later: list[Callable[[], None]] | None = None,
+        **changes: Any,
+    ) -> None:
         """Go to the state ``to``: one conditional UPDATE from the state that this instance is in.
 
-        ``where`` adds conditions and ``changes`` further columns. Raises UploadStateError where the row has been
-        moved by somebody else, or does not meet ``where``; the instance is then as the row is. The version is
-        compared too: a row that has left the state and come back is not the one that this instance knows.
+        ``where`` adds conditions and ``changes`` further columns; ``later`` as in ``tell_move``. Raises UploadStateError
+        where the row has been moved by somebody else, or does not meet ``where``; the instance is then as the row is. The
+        version is compared too: a row that has left the state and come back is not the one that this instance knows.
         """
         expected, version, attempts = State(self.state), self.version, self.attempts
         since, now = self._in_state_since or self.updated_at, timezone.now()
@@ -260,7 +268,8 @@ class AsyncTempFile(models.Model):
             setattr(self, name, value)
         self._in_state_since = since if to == expected else now
         if to != expected or changes.keys() & {"attempts", "error_code"}:
-            tell_move(self, expected, since, attempted=self.attempts > attempts, using=row.db)
+            attempted = self.attempts > attempts
+            tell_move(self, expected, since, attempted=attempted, using=row.db, later=later)
 
     async def amove(self, to: State, *, where: models.Q | None = None, **changes: Any) -> None:
         """Async form of ``move``, in one hop to the thread of the database connection."""

@@ -114,6 +114,12 @@ def test_a_rolled_back_save_is_not_told(records: list[Any]) -> None:
     assert moves(records)[-2:] == [("uploaded", "promoting"), ("promoting", "promoted")]
 
 
+@pytest.mark.django_db(transaction=False)
+def test_in_a_test_that_never_commits_a_move_is_told_at_once(records: list[Any]) -> None:
+    arrived()
+    assert moves(records)[-1] == ("uploading", "uploaded")
+
+
 async def test_a_session_cannot_be_told_from_the_log(async_client: AsyncClient, records: list[Any]) -> None:
     await ask_upload(async_client)
 
