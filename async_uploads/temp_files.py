@@ -249,9 +249,10 @@ class AsyncTempFile(models.Model):
     ) -> None:
         """Go to the state ``to``: one conditional UPDATE from the state that this instance is in.
 
-        ``where`` adds conditions and ``changes`` further columns; ``later`` as in ``tell_move``. Raises UploadStateError
-        where the row has been moved by somebody else, or does not meet ``where``; the instance is then as the row is. The
-        version is compared too: a row that has left the state and come back is not the one that this instance knows.
+        ``where`` adds conditions and ``changes`` further columns; ``later`` as in ``tell_move``. Raises
+        UploadStateError where the row has been moved by somebody else, or does not meet ``where``; the instance is then
+        as the row is. The version is compared too: a row that has left the state and come back is not the one that this
+        instance knows.
         """
         expected, version, attempts = State(self.state), self.version, self.attempts
         since, now = self._in_state_since or self.updated_at, timezone.now()

@@ -29,6 +29,7 @@ from async_uploads.models import AsyncTempFile
 from async_uploads.owners import Owner
 from async_uploads.promotion import promote_inline
 from async_uploads.signals import Move, loggable_key, upload_moved
+from async_uploads.temp_files import State
 from async_uploads.uploads import areceive
 from tests.arrivals import abegun, arrived, rolled_back
 from tests.asking import ask_ticket, ask_upload, send
@@ -107,6 +108,11 @@ def test_a_rolled_back_save_is_not_told(records: list[Any]) -> None:
     with rolled_back():
         Document.objects.create(file=key)
     assert moves(records)[-1] == ("uploading", "uploaded")
+    told = len(records)
+    with rolled_back():
+        begun()
+        AsyncTempFile.objects.get(key=key).move(State.CANCELLED)
+    assert len(records) == told
 
     with transaction.atomic():
         Document.objects.create(file=key)
@@ -249,6 +255,7 @@ async def test_a_refused_upload_is_a_span_with_its_code(
     assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "file_too_large")
     assert attributes(span)["error.type"] == "file_too_large"
     assert attributes(span)["async_uploads.state"] == "failed"
+    assert not span.events  # of the exception, whose text may have names in it
 
 
 async def test_a_direct_upload_is_a_span(async_client: AsyncClient, spans: InMemorySpanExporter) -> None:

@@ -302,15 +302,21 @@ async def test_all_who_wait_are_told_that_nobody_could_tell(
     assert (await complete(async_client, key)).json()["state"] == "uploaded"
 
 
+@pytest.mark.parametrize("blocking", [True, False])
 async def test_bytes_swapped_under_the_validator_count_as_not_arrived(
-    async_client: AsyncClient, direct: Cloud, validated: Validate
+    async_client: AsyncClient, direct: Cloud, validated: Validate, blocking: bool
 ) -> None:
     def look(file: ArrivedFile) -> None:
         direct.receive(file.key, INFECTED_PDF)
         with file.open() as opened:
             opened.read()
 
-    validated(look)
+    async def alook(file: ArrivedFile) -> None:
+        direct.receive(file.key, INFECTED_PDF)
+        async for _chunk in file:
+            pass
+
+    validated(look if blocking else alook)
     key = await booklet_ticket(async_client)
     direct.receive(key, PDF)
 
