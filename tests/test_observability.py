@@ -31,7 +31,7 @@ from async_uploads.promotion import promote_inline
 from async_uploads.signals import Move, loggable_key, upload_moved
 from async_uploads.temp_files import State
 from async_uploads.uploads import areceive
-from tests.arrivals import abegun, arrived, rolled_back
+from tests.arrivals import abegun, arrived, begun, rolled_back
 from tests.asking import ask_ticket, ask_upload, send
 from tests.cloud import PDF, booklet_ticket, complete, direct_uploads
 from tests.testapp.models import Document
