@@ -1,4 +1,4 @@
-"""The app: labels, and the system checks."""
+"""The app: labels, the system checks, and who is told of each upload's moves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.checks import register_checks
+from async_uploads.metrics import count_move, metrics
+from async_uploads.signals import upload_moved
+from async_uploads.upload_logs import log_move
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -20,3 +23,6 @@ class AsyncUploadsConfig(AppConfig):
 
     def ready(self) -> None:
         register_checks()
+        upload_moved.connect(log_move)
+        if metrics is not None:
+            upload_moved.connect(count_move)

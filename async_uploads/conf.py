@@ -84,6 +84,8 @@ class UploadSettings:
     RESOLVE_PERM_NAME = Setting[str | None](None)
     INLINE_TYPES = Setting[tuple[str, ...] | list[str]](DEFAULT_INLINE_TYPES)
     SENDFILE = Setting[Sendfile | None](None)
+    VALIDATION_TIMEOUT = Setting[float](30)
+    """Seconds that all ``upload_validators`` of a field together may take for one file."""
     THROTTLE = Setting[str | None](None)
 
     @classmethod

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 class UploadError(Exception):
     """Base of the errors that have an answer for the client: ``{"code", "detail"}`` with ``status``."""
 
-    code: ClassVar[str] = "error"
+    code: str = "error"
     status: ClassVar[int] = 400
     default_detail: ClassVar[str | Promise] = _("The upload failed.")
 
@@ -107,6 +107,19 @@ class TypeNotAllowed(UploadError):
     default_detail: ClassVar[str | Promise] = _("Files of this type are not allowed here.")
 
 
+class UploadRefused(UploadError):
+    """A validator of the project's refused the file, with its own message and, where it has one, its own ``code``."""
+
+    code: str = "refused"
+    status = 422
+    default_detail: ClassVar[str | Promise] = _("This file is not accepted here.")
+
+    def __init__(self, detail: str | None = None, *, code: str | None = None) -> None:
+        super().__init__(detail or None)
+        if code is not None:
+            self.code = code
+
+
 class TooManyUploads(UploadError):
     """The owner has too many unfinished uploads."""
 
@@ -160,6 +173,16 @@ class DatabaseUnavailable(UploadError):
         return {"Retry-After": "5"}
 
 
+class ValidationUnavailable(UploadError):
+    """A validator of the project's failed or took too long: nobody knows whether the file may be accepted."""
+
+    code = "validation_unavailable"
+    status = 503
+    default_detail: ClassVar[str | Promise] = _(
+        "The file could not be checked at the moment. Please try again later."
+    )
+
+
 class StorageFull(UploadError):
     """The storage has no room."""
 
@@ -198,3 +221,7 @@ class UploadAlreadyUsed(UploadKeyError):
         super().__init__(
             _("This upload has been used already. Please choose the file again."), code="already_used"
         )
+
+
+REFUSALS: tuple[type[UploadError], ...] = (FileTooLarge, TypeNotAllowed, UploadRefused)
+"""What a check says of the bytes: the upload has failed for good, and its bytes are deleted."""

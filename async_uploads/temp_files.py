@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.exceptions import UploadStateError
+from async_uploads.signals import tell_move
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -26,6 +28,9 @@ SEQ_BITS_FOR_BYTES = 40
 PROMOTION_FAILED = "promotion_failed"
 FILE_CHANGED = "file_changed"
 """Error codes of a promotion: bytes that can be tried again, and bytes that nobody has checked."""
+
+VALIDATION_UNAVAILABLE = "validation_unavailable"
+"""Error code of bytes that have arrived, but could not be checked."""
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -140,6 +145,9 @@ class AsyncTempFile(models.Model):
 
     objects: ClassVar[models.Manager[AsyncTempFile]] = AsyncTempFileQuerySet.as_manager()
 
+    _in_state_since: datetime | None = None
+    """When this instance saw the row come to its state; None where it was read in it."""
+
     class Meta:
         verbose_name: ClassVar[StrOrPromise] = _("upload")
         verbose_name_plural: ClassVar[StrOrPromise] = _("uploads")
@@ -153,6 +161,12 @@ class AsyncTempFile(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.get_state_display()})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        begun = self._state.adding
+        super().save(*args, **kwargs)
+        if begun:
+            tell_move(self, "", self.created_at, attempted=False, using=self._state.db or DEFAULT_DB_ALIAS)
 
     @property
     def field(self) -> Any:
@@ -180,6 +194,11 @@ class AsyncTempFile(models.Model):
     def failed_in_promotion(self) -> bool:
         """Failed, but its checked bytes are kept and it can be retried. What a check refused stays refused."""
         return self.state == State.FAILED and self.error_code == PROMOTION_FAILED
+
+    @property
+    def awaits_validation(self) -> bool:
+        """Its bytes came through Django, whole, and a validator could not tell whether to accept them."""
+        return self.state == State.PENDING and self.error_code == VALIDATION_UNAVAILABLE
 
     @property
     def is_readable(self) -> bool:
@@ -229,17 +248,26 @@ class AsyncTempFile(models.Model):
         """Async form of ``with_key``."""
         return await sync_to_async(cls.with_key)(key)
 
-    def move(self, to: State, *, where: models.Q | None = None, **changes: Any) -> None:
+    def move(
+        self,
+        to: State,
+        *,
+        where: models.Q | None = None,
+        later: list[Callable[[], None]] | None = None,
+        **changes: Any,
+    ) -> None:
         """Go to the state ``to``: one conditional UPDATE from the state that this instance is in.
 
-        ``where`` adds conditions and ``changes`` further columns. Raises UploadStateError where the row has been
-        moved by somebody else, or does not meet ``where``; the instance is then as the row is. The version is
-        compared too: a row that has left the state and come back is not the one that this instance knows.
+        ``where`` adds conditions and ``changes`` further columns; ``later`` as in ``tell_move``. Raises
+        UploadStateError where the row has been moved by somebody else, or does not meet ``where``; the instance is then
+        as the row is. The version is compared too: a row that has left the state and come back is not the one that this
+        instance knows.
         """
-        expected, version = State(self.state), self.version
+        expected, version, attempts = State(self.state), self.version, self.attempts
+        since, now = self._in_state_since or self.updated_at, timezone.now()
         if to not in MOVES[expected]:
             raise UploadStateError(f"a state that leads to {to}", expected)
-        changed = {**changes, "state": to, "version": version + 1, "updated_at": timezone.now()}
+        changed = {**changes, "state": to, "version": version + 1, "updated_at": now}
         row = AsyncTempFile.objects.filter(where or models.Q(), pk=self.pk, state=expected, version=version)
         if not row.update(**changed):
             self.reload()
@@ -248,6 +276,10 @@ class AsyncTempFile(models.Model):
             )
         for name, value in changed.items():
             setattr(self, name, value)
+        self._in_state_since = since if to == expected else now
+        if to != expected or changes.keys() & {"attempts", "error_code"}:
+            attempted = self.attempts > attempts
+            tell_move(self, expected, since, attempted=attempted, using=row.db, later=later)
 
     async def amove(self, to: State, *, where: models.Q | None = None, **changes: Any) -> None:
         """Async form of ``move``, in one hop to the thread of the database connection."""

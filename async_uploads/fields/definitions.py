@@ -18,6 +18,7 @@ from async_uploads.fields.validation import FileRules
 from async_uploads.fields.values import AsyncFieldFile, AsyncFileDescriptor, AsyncImageFieldFile, upload_key
 from async_uploads.permissions import Permission, resolve_perm_name
 from async_uploads.registry import AsyncFieldRegistry, default_async_field_registry
+from async_uploads.storage.validation import Validator
 
 DEFAULT_MAX_LENGTH = 500
 DEFAULT_MAX_SIZE = 100
@@ -39,7 +40,8 @@ class AsyncFileMixin(models.FileField):
     async, or None for everyone. ``max_size`` in MiB, None for no limit. ``file_restrictions``: types and extensions
     (``image/*``, ``application/pdf``, ``.docx``), empty for all. ``download_params`` go to the storage's
     ``generate_download_url``. ``delete_replaced="on_commit"`` deletes the file of a record that is given another one or
-    is deleted, after the commit and unless another record names it; ``"keep"`` leaves it.
+    is deleted, after the commit and unless another record names it; ``"keep"`` leaves it. ``upload_validators``, sync
+    or async, are given each file that has arrived, before anybody can read it, and refuse it by a ValidationError.
     """
 
     attr_class: Any = AsyncFieldFile
@@ -55,6 +57,7 @@ class AsyncFileMixin(models.FileField):
         "async_field_registry",
         "download_params",
         "delete_replaced",
+        "upload_validators",
     )
     width_field: str | None = None
     height_field: str | None = None
@@ -77,6 +80,7 @@ class AsyncFileMixin(models.FileField):
         async_field_registry: AsyncFieldRegistry = default_async_field_registry,
         download_params: dict[str, Any] | None = None,
         delete_replaced: DeleteReplaced = KEEP,
+        upload_validators: Iterable[Validator] = (),
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("max_length", DEFAULT_MAX_LENGTH)
@@ -87,6 +91,7 @@ class AsyncFileMixin(models.FileField):
         self.async_field_registry = async_field_registry
         self.download_params: dict[str, Any] = dict(download_params or {})
         self.delete_replaced = delete_replaced
+        self.upload_validators: tuple[Validator, ...] = tuple(upload_validators)
 
     @property
     def perm_create(self) -> Permission:
@@ -129,6 +134,16 @@ class AsyncFileMixin(models.FileField):
                     id="async_uploads.E003",
                 )
             )
+        found += [
+            checks.Error(
+                f"upload_validators has {validator!r}, which can't be called.",
+                hint="Give it functions (file) -> None, sync or async.",
+                obj=self,
+                id="async_uploads.E010",
+            )
+            for validator in list[Any](self.upload_validators)
+            if not callable(validator)
+        ]
         return found
 
     def deconstruct(self) -> Any:

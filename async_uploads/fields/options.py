@@ -14,6 +14,7 @@ from async_uploads.fields.replacing import DeleteReplaced
 from async_uploads.input import AsyncFileInputData
 from async_uploads.permissions import Permission
 from async_uploads.registry import AsyncFieldRegistry
+from async_uploads.storage.validation import Validator
 
 Assignable: TypeAlias = "AsyncFileInputData | File[Any] | str | None"
 """An upload, a file to be saved, the name of a stored file, or nothing, also where the column is not nullable."""
@@ -34,6 +35,7 @@ class FileOptions(TypedDict, total=False):
     async_field_registry: AsyncFieldRegistry
     download_params: dict[str, Any] | None
     delete_replaced: DeleteReplaced
+    upload_validators: Iterable[Validator]
 
     auto_created: bool
     blank: bool

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import cache
 from typing import Any
 
@@ -27,6 +29,13 @@ class Claim:
     instance: models.Model | None = None
     leased: bool = False
     held: bool = False
+    later: list[Callable[[], None]] = dataclass_field(default_factory=list)
+    """What tells of the claim, to be called once it is committed: with the promotion, not as a callback of its own."""
+
+    def tell(self) -> None:
+        for tell in self.later:
+            tell()
+        self.later.clear()
 
 
 @cache
@@ -58,6 +67,7 @@ def claim(temp_file: AsyncTempFile, field: Any, instance: models.Model, using: s
         "record_db": using,
         "final_name": field.storage.reserve_name(name, field.max_length),
     }
+    later: list[Callable[[], None]] = []
     try:
         if temp_file.state != State.UPLOADED:  # not completed yet: promotion will ask the storage
             _bind(temp_file, taken)
@@ -65,13 +75,13 @@ def claim(temp_file: AsyncTempFile, field: Any, instance: models.Model, using: s
         lease: dict[str, Any] = (
             {"attempts": 1, "lease_until": expiry(LEASE)} if inline else {"lease_until": None}
         )
-        temp_file.move(State.PROMOTING, where=NOT_TAKEN, **taken, **lease)
+        temp_file.move(State.PROMOTING, where=NOT_TAKEN, later=later, **taken, **lease)
     except UploadStateError as error:
         # The same record saved twice at once: the other save promotes.
         if temp_file.is_of_record(record_pk, using):
             return Claim(temp_file=temp_file, instance=instance)
         raise UploadAlreadyUsed() from error
-    return Claim(temp_file=temp_file, instance=instance, leased=inline)
+    return Claim(temp_file=temp_file, instance=instance, leased=inline, later=later)
 
 
 def _bind(temp_file: AsyncTempFile, taken: dict[str, Any]) -> None:

@@ -23,6 +23,8 @@ def promote_after_commit(claims: list[Claim], using: str) -> None:
     """A rollback means that nothing happened; a promotion that fails does not fail the save."""
 
     def dispatch_claims() -> None:  # no partial: Django logs a callback that failed by its __qualname__
+        for each in claims:
+            each.tell()
         dispatch(claims)
 
     transaction.on_commit(dispatch_claims, using=using, robust=True)
@@ -94,6 +96,8 @@ def _claim_all(instances: Iterable[models.Model]) -> tuple[list[Claim], UploadAl
                 claims.append(claim(temp_file, field, instance, using))
             except UploadAlreadyUsed as error:
                 refused = error
+    for each in claims:
+        each.tell()
     return claims, refused
 
 

@@ -17,11 +17,11 @@ from django.utils import timezone
 from async_uploads.conf import upload_settings
 from async_uploads.events import apublish
 from async_uploads.exceptions import (
-    FileTooLarge,
+    REFUSALS,
     StorageUnavailable,
-    TypeNotAllowed,
     UploadIncomplete,
     UploadStateError,
+    ValidationUnavailable,
 )
 from async_uploads.promotion.claims import LEASE, Claim
 from async_uploads.promotion.copying import acopy_leased
@@ -36,6 +36,7 @@ from async_uploads.temp_files import (
     State,
     expiry,
 )
+from async_uploads.tracing import traced
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
@@ -44,6 +45,7 @@ LONGEST_RETRY_DELAY = 3600.0
 """Seconds: doubled after each attempt up to the second one, of which a random half is waited for."""
 
 
+@traced("async_uploads.promote", lambda claimed: claimed.temp_file)
 async def apromote(claimed: Claim) -> bool:
     """Promote one upload. True where the record has the final file now; False where somebody else is at it, the
     record has changed meanwhile, or it failed (the row then tells why, and when it may be tried again)."""
@@ -69,7 +71,7 @@ async def apromote(claimed: Claim) -> bool:
             error="",
             received=temp_file.size or temp_file.received,
         )
-    except (FileTooLarge, TypeNotAllowed) as error:
+    except REFUSALS as error:
         await apublish(temp_file)
         await _atell_failure(temp_file, error, will_retry=False)
         return False
@@ -173,6 +175,8 @@ def _back_off(attempts: int) -> float:
 
 async def _await_arrival(temp_file: AsyncTempFile, error: Exception) -> None:
     """Saved before its bytes were there: the sweep looks again, until nobody can be sending them any more."""
+    if isinstance(error, ValidationUnavailable):
+        return  # logged already, and the sweep tries again
     if not isinstance(error, (FileNotFoundError, UploadIncomplete)):
         _log_failure(temp_file, error)
         return

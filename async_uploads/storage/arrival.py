@@ -11,10 +11,12 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.utils.translation import gettext as _
 
-from async_uploads.exceptions import FileTooLarge, TypeNotAllowed, UploadIncomplete
+from async_uploads.exceptions import REFUSALS, TypeNotAllowed, UploadIncomplete
 from async_uploads.inspection import HEAD_SIZE, check_size, check_type, detect_type, measure_image
 from async_uploads.signals import asend_logged, upload_completed
 from async_uploads.storage.base import AsyncUploadStorage, FileChanged, StoredFile
+from async_uploads.storage.checking import checking
+from async_uploads.storage.validation import ArrivedFile, StoredReader, avalidate
 from async_uploads.temp_files import AsyncTempFile, State
 
 logger: logging.Logger = logging.getLogger("async_uploads")
@@ -54,83 +56,73 @@ async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
     check_type(name, content_type, field.file_restrictions)
     width, height = None, None
     if field.measures_images:
-        reader = StoredReader(storage, key, stored, head)
+        reader = ImageReader(storage, key, stored, head)
         width, height = await sync_to_async(_measure, thread_sensitive=False, executor=_measurers)(reader)
     return Arrival(size=stored.size, content_type=content_type, etag=stored.etag, width=width, height=height)
 
 
 def measure(storage: AsyncUploadStorage, name: str) -> tuple[int, int]:
     """Width and height of a stored image; raises TypeNotAllowed, FileNotFoundError. Blocking."""
-    return _measure(StoredReader(storage, name, storage.stat(name)))
+    return _measure(ImageReader(storage, name, storage.stat(name)))
 
 
-def _measure(reader: StoredReader) -> tuple[int, int]:
+def _measure(reader: ImageReader) -> tuple[int, int]:
     return measure_image(io.BufferedReader(reader, READ_SIZE))
 
 
-class StoredReader(io.RawIOBase):
-    """A stored file as a blocking seekable one that reads no more than it is asked for, and ``MOST_READ`` at most.
+class ImageReader(StoredReader):
+    """A stored image, of which no more is read than is asked for, and ``MOST_READ`` at most.
 
     ``head`` is the beginning of its bytes, where it is known already.
     """
 
     def __init__(self, storage: AsyncUploadStorage, name: str, stored: StoredFile, head: bytes = b"") -> None:
-        super().__init__()
-        self._storage = storage
-        self._name = name
-        self._size = stored.size
-        self._etag = stored.etag
+        super().__init__(storage, name, stored)
         self._head = head
-        self._position = 0
         self._read = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(origin + offset, 0)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        end = min(self._position + len(buffer), self._size)
-        if end <= self._position:
-            return 0
-        self._read += end - self._position
+    def read_stored(self, start: int, end: int) -> bytes:
+        self._read += end - start
         if self._read > MOST_READ:
             raise TypeNotAllowed(_("The image is too large to be measured."))
-        content = self._head[self._position : end] or self._storage.read_range(
-            self._name, self._position, end, if_match=self._etag
-        )
-        buffer[: len(content)] = content
-        self._position += len(content)
-        return len(content)
+        return self._head[start:end] or super().read_stored(start, end)
 
 
-async def aaccept(temp_file: AsyncTempFile) -> None:
-    """Check the arrived bytes of a row and move it to ``uploaded``; where the check refuses them, to ``failed``.
+async def aaccept(temp_file: AsyncTempFile, *, held: bool = False) -> None:
+    """Check the arrived bytes of a row and move it to ``uploaded``; where a check refuses them, to ``failed``.
 
-    Raises FileNotFoundError where nothing has arrived and UploadIncomplete where it is still changing (the row
-    stays), FileTooLarge or TypeNotAllowed (the bytes are then deleted), UploadStateError where somebody else has
-    moved the row, StorageUnavailable.
+    ``held``: the row's lease is the caller's. Raises FileNotFoundError where nothing has arrived and UploadIncomplete
+    where it is still changing (the row stays), FileTooLarge, TypeNotAllowed or UploadRefused (the bytes are then
+    deleted), UploadStateError where somebody else has moved the row, StorageUnavailable, and ValidationUnavailable
+    where a validator could not tell (row and bytes stay).
     """
     field = temp_file.field
+    lease: dict[str, Any] = {} if held or not field.upload_validators else {"lease_until": None}
     try:
         arrival = await acheck_arrival(field, temp_file.key, temp_file.name)
-    except (FileTooLarge, TypeNotAllowed) as error:
-        await temp_file.amove(State.FAILED, error_code=error.code, error=error.detail)
+        if field.upload_validators:
+            async with checking(temp_file, held=held):
+                await avalidate(_arrived(field, temp_file, arrival))
+    except REFUSALS as error:
+        await temp_file.amove(State.FAILED, error_code=error.code, error=error.detail, **lease)
         await atidy(field.storage, temp_file.key)
         raise
     except FileChanged as error:
         raise UploadIncomplete() from error
-    await temp_file.amove(State.UPLOADED, received=arrival.size, error_code="", error="", **asdict(arrival))
+    await temp_file.amove(
+        State.UPLOADED,
+        received=arrival.size,
+        error_code="",
+        error="",
+        **lease,
+        **asdict(arrival),
+    )
     await asend_logged(upload_completed, field.model, temp_file=temp_file)
+
+
+def _arrived(field: Any, temp_file: AsyncTempFile, arrival: Arrival) -> ArrivedFile:
+    stored = StoredFile(size=arrival.size, etag=arrival.etag)
+    return ArrivedFile(field, temp_file.key, temp_file.name, arrival.content_type, stored)
 
 
 async def atidy(storage: AsyncUploadStorage, name: str) -> None:

@@ -13,6 +13,7 @@ from async_uploads.exceptions import (
 from async_uploads.owners import Owner
 from async_uploads.storage.arrival import aaccept, atidy
 from async_uploads.temp_files import NOT_TAKEN, AsyncTempFile, State, is_storable
+from async_uploads.tracing import traced
 from async_uploads.uploads.outages import logged_outage
 
 
@@ -26,19 +27,20 @@ async def afind_upload(key: object, owner: Owner) -> AsyncTempFile:
     return temp_file
 
 
+@traced("async_uploads.complete")
 async def acomplete(temp_file: AsyncTempFile) -> None:
     """After a direct upload: ask the storage what arrived, check it and make the row ``uploaded``. Harmless twice.
 
-    Raises UploadIncomplete where nothing has arrived, UploadExpired where it is over, and FileTooLarge or
-    TypeNotAllowed where the check fails (the bytes are then deleted). Where the storage does not answer, raises
-    StorageUnavailable: the row stays, and it can be tried again.
+    Raises UploadIncomplete where nothing has arrived, UploadExpired where it is over, and FileTooLarge, TypeNotAllowed
+    or UploadRefused where a check fails (the bytes are then deleted). Where the storage does not answer, raises
+    StorageUnavailable, and where a validator can't tell, ValidationUnavailable: the row stays, to be tried again.
     """
     if temp_file.state in (State.CANCELLED, State.EXPIRED):
         raise UploadExpired()
     if temp_file.state not in (State.PENDING, State.UPLOADING):
         return
     field = temp_file.field
-    if field.storage.receives_uploads:
+    if field.storage.receives_uploads and not temp_file.awaits_validation:
         raise UploadIncomplete()
     try:
         with logged_outage("Completion", field, temp_file.key):

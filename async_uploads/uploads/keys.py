@@ -62,7 +62,7 @@ def _check_state(temp_file: AsyncTempFile, *, receives_uploads: bool) -> None:
     match temp_file.state:
         case State.UPLOADED:
             return
-        case State.PENDING if not receives_uploads:
+        case State.PENDING if not receives_uploads or temp_file.awaits_validation:
             return  # the bytes may well have arrived: promotion asks the storage
         case State.PENDING | State.UPLOADING:
             raise UploadKeyError(

@@ -16,19 +16,21 @@ from async_uploads import outages
 from async_uploads.conf import upload_settings
 from async_uploads.events import apublish
 from async_uploads.exceptions import (
-    FileTooLarge,
+    REFUSALS,
     TransferTimedOut,
-    TypeNotAllowed,
     UploadError,
     UploadExpired,
     UploadInUse,
     UploadStateError,
+    ValidationUnavailable,
 )
 from async_uploads.inspection import HEAD_SIZE, check_size, check_type, detect_type
+from async_uploads.metrics import counted_in_flight
 from async_uploads.storage.arrival import aaccept
 from async_uploads.storage.base import IncomingFile
 from async_uploads.streaming import release_request_thread
 from async_uploads.temp_files import AsyncTempFile, State
+from async_uploads.tracing import traced
 from async_uploads.uploads.progress import Progress
 
 logger: logging.Logger = logging.getLogger("async_uploads")
@@ -41,6 +43,8 @@ FLUSH_INTERVAL = 0.5
 """Seconds after which bytes go to the storage even if they are few: slow uploads must not pile up in memory."""
 
 
+@counted_in_flight
+@traced("async_uploads.upload")
 async def areceive(
     temp_file: AsyncTempFile,
     body: AsyncIterator[bytes],
@@ -54,7 +58,9 @@ async def areceive(
     ``announced`` is the size in bytes that the client told, ``at_least`` what it can't be smaller than.
     Raises UploadError of every kind and UploadDisconnected; the partial file is then gone and the row moved: to
     ``failed`` where a check refused it, else back to ``pending``, so that the same URL can be tried again.
+    ValidationUnavailable alone leaves the whole file where it is: ``acomplete`` has it checked again.
     """
+    kept = temp_file.awaits_validation
     await _astart(temp_file, announced)
     incoming: IncomingFile | None = None
     committed = False
@@ -62,6 +68,8 @@ async def areceive(
         check_size(max(announced or 0, at_least or 0), max_size)
         await apublish(temp_file)
         await release_request_thread()
+        if kept:
+            await temp_file.field.storage.adelete(temp_file.key)
         incoming = await temp_file.field.storage.aopen_incoming(temp_file.key)
         await _awrite(temp_file, body, incoming, max_size)
         await _acommit(incoming)
@@ -70,7 +78,7 @@ async def areceive(
     except BaseException as error:
         if incoming is not None:
             await incoming.abort()
-        if incoming is not None and committed:
+        if incoming is not None and committed and not isinstance(error, ValidationUnavailable):
             await _aretract_unaccepted(temp_file, incoming)
         await _aput_back(temp_file, error)
         if temp_file.state in (State.CANCELLED, State.EXPIRED):
@@ -180,14 +188,14 @@ async def _aretract_unaccepted(temp_file: AsyncTempFile, incoming: IncomingFile)
 
 async def _aput_back(temp_file: AsyncTempFile, error: BaseException) -> None:
     """Move the row of a transfer that ended early; the watchers are told why."""
-    refused = isinstance(error, FileTooLarge | TypeNotAllowed)
+    refused = isinstance(error, REFUSALS)
     told = error if isinstance(error, UploadError) else None
     if temp_file.state == State.UPLOADING:
         # Somebody else has moved the row; or the database is away, and the sweep will find it.
         with suppress(UploadStateError, OperationalError, InterfaceError):
             await temp_file.amove(
                 State.FAILED if refused else State.PENDING,
-                received=0,
+                received=temp_file.received if isinstance(error, ValidationUnavailable) else 0,
                 error_code=told.code if told else "interrupted",
                 error=told.detail if told else _("The transfer was interrupted. Please try again."),
             )

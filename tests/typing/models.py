@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import ValidationError
 from django.core.files.storage import storages
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from async_uploads.models import AsyncFileField, AsyncImageField
 from async_uploads.registry import AsyncFieldRegistry
 from async_uploads.storage.filesystem import FileSystemAsyncUploadStorage
+from async_uploads.storage.validation import ArrivedFile
 
 registry = AsyncFieldRegistry("typed")
 
@@ -26,6 +28,20 @@ def is_staff(user: User | AnonymousUser, letter: Letter | None) -> bool:
 
 async def is_author(user: User | AnonymousUser, letter: Letter | None) -> bool:
     return letter is not None and letter.author == user.get_username()
+
+
+async def refuse_viruses(file: ArrivedFile) -> None:
+    async for chunk in file:
+        if b"virus" in chunk:
+            raise ValidationError("This file is infected.")
+
+
+def count_pages(file: ArrivedFile) -> int:
+    with file.open() as opened:
+        return opened.read().count(b"\f") + file.size
+
+
+def takes_nothing() -> None: ...
 
 
 class Letter(models.Model):
@@ -49,6 +65,7 @@ class Letter(models.Model):
         max_length=300,
         download_params={"ResponseCacheControl": "private"},
         delete_replaced="on_commit",
+        upload_validators=[refuse_viruses, count_pages],
     )
     elsewhere = AsyncImageField(
         verbose_name=_("elsewhere"),
@@ -69,6 +86,8 @@ def wrong_options() -> None:
     AsyncFileField(perm_create=False)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     AsyncFileField(perm_create=lambda user: True)  # type: ignore[arg-type,misc]  # pyright: ignore[reportArgumentType]
     AsyncFileField(delete_replaced="at_once")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AsyncFileField(upload_validators=refuse_viruses)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AsyncFileField(upload_validators=[takes_nothing])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     AsyncFileField(width_field="width")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     AsyncFileField(suppress_pillow_check=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     AsyncFileField(primary_key=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
