@@ -54,7 +54,7 @@ async def apromote(claimed: Claim) -> bool:
         if temp_file.state == State.PROMOTED:
             return await _aswap(temp_file, claimed.instance)
         if temp_file.state in (State.PENDING, State.UPLOADING):
-            await aaccept(temp_file)
+            await aaccept(temp_file, held=claimed.held)
         if temp_file.state == State.FAILED and not temp_file.failed_in_promotion:
             return False
         if not claimed.leased and not await _atake_lease(temp_file, held=claimed.held):
