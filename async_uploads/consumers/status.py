@@ -18,7 +18,7 @@ from async_uploads.conf import upload_settings
 from async_uploads.consumers.layer import LayerUnavailable, TellingLayer
 from async_uploads.consumers.outbox import Outbox
 from async_uploads.consumers.pace import BURST, Pace
-from async_uploads.events import apublish_progress, astatus_of, group_of
+from async_uploads.events import MESSAGE_TYPE, apublish_progress, astatus_of, group_of
 from async_uploads.owners import Owner, anew_owner_of_scope, aowner_of_scope
 from async_uploads.temp_files import FINISHED_STATES, OPEN_STATES, AsyncTempFile, is_storable
 
@@ -76,6 +76,13 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
             for task in (self._watch, self._outbox):
                 if task is not None:
                     await (task.aclose() if isinstance(task, Outbox) else _cancelled(task))
+
+    async def dispatch(self, message: Any) -> None:
+        """Without Channels' look at the database's connections, in another thread, for news that ask no database."""
+        if message["type"] == MESSAGE_TYPE:
+            await self.upload_status(message)
+        else:
+            await super().dispatch(message)
 
     async def connect(self) -> None:
         if self.channel_layer is None:
