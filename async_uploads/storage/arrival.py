@@ -11,6 +11,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.utils.translation import gettext as _
 
+from async_uploads.disguises import TAIL_SIZE, check_disguise
 from async_uploads.exceptions import FileTooLarge, TypeNotAllowed, UploadIncomplete
 from async_uploads.inspection import HEAD_SIZE, check_size, check_type, detect_type, measure_image
 from async_uploads.signals import asend_logged, upload_completed
@@ -41,7 +42,8 @@ class Arrival:
 async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
     """Ask the storage what lies under ``key`` and hold it against the rules of ``field``.
 
-    Reads the first bytes, and of images what Pillow asks for beyond them. Raises FileNotFoundError, FileTooLarge,
+    Reads the first bytes, the last ones where the field is restricted to some types, of office documents the archive's
+    directory, and of images what Pillow asks for beyond them. Raises FileNotFoundError, FileTooLarge,
     TypeNotAllowed, StorageUnavailable, and FileChanged where the bytes are replaced meanwhile.
     """
     storage: AsyncUploadStorage = field.storage
@@ -52,11 +54,19 @@ async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
         head = await storage.aread_range(key, 0, HEAD_SIZE, if_match=stored.etag)
     content_type = detect_type(head, name)
     check_type(name, content_type, field.file_restrictions)
+    if field.file_restrictions and stored.size:
+        reader = StoredReader(storage, key, stored, head)
+        await sync_to_async(_check_disguise, thread_sensitive=False)(reader, content_type, stored.size)
     width, height = None, None
     if field.measures_images:
         reader = StoredReader(storage, key, stored, head)
         width, height = await sync_to_async(_measure, thread_sensitive=False, executor=_measurers)(reader)
     return Arrival(size=stored.size, content_type=content_type, etag=stored.etag, width=width, height=height)
+
+
+def _check_disguise(reader: StoredReader, content_type: str, size: int) -> None:
+    head = reader.range(0, HEAD_SIZE)
+    check_disguise(content_type, head, reader.range(size - TAIL_SIZE, size), size, reader.range)
 
 
 def measure(storage: AsyncUploadStorage, name: str) -> tuple[int, int]:
@@ -97,6 +107,11 @@ class StoredReader(io.RawIOBase):
 
     def tell(self) -> int:
         return self._position
+
+    def range(self, start: int, end: int) -> bytes:
+        """The bytes from ``start`` up to ``end``, as far as there are any."""
+        self.seek(start)
+        return self.read(end - max(start, 0)) or b""
 
     def readinto(self, buffer: Any) -> int:
         end = min(self._position + len(buffer), self._size)
