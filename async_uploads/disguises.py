@@ -24,7 +24,7 @@ MAX_DIRECTORY_SIZE = 4 * 1024 * 1024
 ReadRange = Callable[[int, int], bytes]
 """The bytes of the file from the first offset up to the second."""
 
-_MEDIA = ("image/", "audio/", "video/", "font/")
+_MEDIA = ("image/", "audio/", "video/")  # not fonts: OpenType has SVG inside
 _MARKUP_TYPES = {"image/svg+xml"}
 
 # Whole tags and attributes that run something, not "<x:xmpmeta" and its kin, which cameras and editors write.
@@ -113,9 +113,9 @@ def _is_open_document(content_type: str, head: bytes, names: list[str]) -> bool:
 
 
 def _is_program(name: str) -> bool:
-    """Macros, which a document with this extension may not have, or what makes an archive run as Java."""
+    """Macros, which a document with this extension may not have, or what Java runs."""
     last = name.lower().rpartition("/")[2]
-    return last == "vbaproject.bin" or last.endswith(".class") or name.lower() == "meta-inf/manifest.mf"
+    return last == "vbaproject.bin" or last.endswith(".class")
 
 
 def _archive_in(tail: bytes, size: int) -> Archive | None:

@@ -111,7 +111,10 @@ class StoredReader(io.RawIOBase):
     def range(self, start: int, end: int) -> bytes:
         """The bytes from ``start`` up to ``end``, as far as there are any."""
         self.seek(start)
-        return self.read(end - max(start, 0)) or b""
+        parts = []
+        while part := self.read(end - self._position):
+            parts.append(part)
+        return b"".join(parts)
 
     def readinto(self, buffer: Any) -> int:
         end = min(self._position + len(buffer), self._size)
