@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -51,6 +52,7 @@ class Uploads(RuleBasedStateMachine):
         self.beside = sorted(Path(project.MEDIA_ROOT).parent.glob("async-uploads-tests-*"))
         AsyncTempFile.objects.all().delete()
         Document.objects.all().delete()
+        shutil.rmtree(project.MEDIA_ROOT, ignore_errors=True)
 
     def answered(self, response: Any) -> Any:
         assert response.status_code < 500, response.content
