@@ -128,7 +128,12 @@ def _archive_in(tail: bytes, size: int) -> Archive | None:
             tail, place
         )
         end = size - len(tail) + place
-        if disk == first_disk == 0 and 0 < here == entries and length >= entries * 46 and length + offset <= end:
+        if (
+            disk == first_disk == 0
+            and 0 < here == entries
+            and length >= entries * 46
+            and length + offset <= end
+        ):
             return Archive(entries=entries, size=length, offset=offset)
     return None
 

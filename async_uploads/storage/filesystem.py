@@ -77,7 +77,9 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
     def delete(self, name: str) -> None:
         path = Path(super().path(name)) if name else None
         if path is not None and self._link_on_the_way_to(str(path)) == path:
-            path.unlink(missing_ok=True)  # a symlink in the place of the file: it goes, what it points at stays
+            path.unlink(
+                missing_ok=True
+            )  # a symlink in the place of the file: it goes, what it points at stays
         else:
             super().delete(name)
         if self.is_temporary_path(name):

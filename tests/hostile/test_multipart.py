@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import example, given
@@ -79,7 +80,18 @@ def test_what_was_sent_is_taken_however_it_is_cut(content: bytes, places: list[i
 @given(
     pieces=st.lists(
         st.sampled_from(
-            [HEAD, FIELD, END, b"\r\n--b\r\n", b"--b", b"--b--", b"\r\n", b"\n", b": ", b"Content-Length: 3\r\n"]
+            [
+                HEAD,
+                FIELD,
+                END,
+                b"\r\n--b\r\n",
+                b"--b",
+                b"--b--",
+                b"\r\n",
+                b"\n",
+                b": ",
+                b"Content-Length: 3\r\n",
+            ]
         )
         | st.binary(max_size=12),
         max_size=8,
@@ -96,7 +108,9 @@ def test_interleaved_and_broken_bodies_are_taken_or_refused(pieces: list[bytes],
 
 
 @bounded
-@given(content_type=st.text(max_size=60) | st.text(max_size=20).map("multipart/form-data; boundary={}".format))
+@given(
+    content_type=st.text(max_size=60) | st.text(max_size=20).map("multipart/form-data; boundary={}".format)
+)
 @example(content_type="multipart/form-data; boundary=\ud800")
 @example(content_type="multipart/form-data; boundary=é")
 @example(content_type='multipart/form-data; boundary="')
@@ -158,7 +172,9 @@ def test_a_nested_multipart_is_no_file() -> None:
 
 
 def test_a_header_injected_into_the_name_changes_nothing() -> None:
-    body = b'--b\r\nContent-Disposition: form-data; name="note"; x="\r\nname="file"; filename="x"\r\n\r\nx' + END
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="note"; x="\r\nname="file"; filename="x"\r\n\r\nx' + END
+    )
 
     assert taken([body]) is None
 
@@ -202,9 +218,8 @@ def test_an_endless_body_takes_no_memory(start: bytes, piece: bytes) -> None:
 
     tracemalloc.start()
     try:
-        with pytest.raises(InvalidParameters):
+        with suppress(InvalidParameters):  # a whole file is as good
             asyncio.run(run())
-            raise InvalidParameters({})  # a whole file is as good
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -220,7 +220,9 @@ def test_a_directory_of_millions_is_not_read() -> None:
 
 @bounded
 @given(
-    content_type=st.sampled_from([WORD, ODT, "application/pdf", "image/png", "application/epub+zip", "text/plain"]),
+    content_type=st.sampled_from(
+        [WORD, ODT, "application/pdf", "image/png", "application/epub+zip", "text/plain"]
+    ),
     start=st.sampled_from([b"", docx(), pdf(), image_bytes(), archive("a")]),
     place=st.integers(min_value=0, max_value=400),
     junk=st.binary(max_size=30),

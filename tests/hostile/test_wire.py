@@ -20,7 +20,9 @@ BODY = b"0123456789"
 SECOND = b"GET /async-uploads/upload-status/?key=smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-async def answers(wire: Wire, ticket: dict[str, Any], method: str, headers: list[str], body: bytes) -> list[int]:
+async def answers(
+    wire: Wire, ticket: dict[str, Any], method: str, headers: list[str], body: bytes
+) -> list[int]:
     """The status of each answer, until the server closes the connection or has nothing more to say."""
     head = [f"{method} {ticket['uploadUrl']['url']} HTTP/1.1", "Host: localhost", *headers, "", ""]
     await wire.send("\r\n".join(head).encode("latin-1") + body)
@@ -43,7 +45,10 @@ SMUGGLED = {
     "a length that is none": (["Content-Length: ten"], BODY),
     "a length in other digits": (["Content-Length: \xb2"], BODY),
     "a length beyond all numbers": (["Content-Length: " + "9" * 40], BODY),
-    "a length and chunks": (["Content-Length: 5", "Transfer-Encoding: chunked"], b"a\r\n0123456789\r\n0\r\n\r\n"),
+    "a length and chunks": (
+        ["Content-Length: 5", "Transfer-Encoding: chunked"],
+        b"a\r\n0123456789\r\n0\r\n\r\n",
+    ),
     "chunks and a second request": (
         ["Content-Length: 5", "Transfer-Encoding: chunked"],
         b"0\r\n\r\n" + SECOND,
@@ -121,7 +126,9 @@ async def test_a_broken_form_is_the_clients_error(
     assert (await AsyncTempFile.objects.aget()).state == "pending"
 
 
-async def test_a_form_whose_last_line_break_comes_late_is_taken(server: str, visitor: httpx.AsyncClient) -> None:
+async def test_a_form_whose_last_line_break_comes_late_is_taken(
+    server: str, visitor: httpx.AsyncClient
+) -> None:
     ticket = await ticket_for(visitor, "a.txt")
     form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nx\r\n--b--'
 
