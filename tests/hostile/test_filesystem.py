@@ -78,7 +78,7 @@ TRAPS = {
 }
 
 
-@pytest.fixture(params=TRAPS.values(), ids=TRAPS)
+@pytest.fixture(params=list(TRAPS.values()), ids=list(TRAPS))
 def trap(request: pytest.FixtureRequest, storage: FileSystemAsyncUploadStorage, outside: Path) -> None:
     place, target = request.param
     if place == "async-temp-files/2026":

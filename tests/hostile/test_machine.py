@@ -137,7 +137,7 @@ class Uploads(RuleBasedStateMachine):
     @invariant()
     def every_record_names_a_file_that_is_there(self) -> None:
         for document in Document.objects.exclude(file=""):
-            assert document.file.storage.exists(document.file.name)
+            assert document.file.storage.exists(str(document.file.name))
 
     @invariant()
     def every_temporary_file_has_its_row(self) -> None:

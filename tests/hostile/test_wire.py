@@ -76,7 +76,7 @@ async def test_lengths_that_can_be_read_in_two_ways(http: str, headers: list[str
             found = await answers(wire, ticket, "PUT", headers, body)
 
         assert all(status < 500 for status in found)
-        row = await eventually(lambda: _settled(ticket["key"]))
+        row: AsyncTempFile = await eventually(lambda: _settled(ticket["key"]))
         stored = [path.read_bytes() for path in files_under_media()]
         if row.state == "uploaded":
             assert not found or found[0] == 201
