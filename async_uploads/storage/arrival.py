@@ -55,18 +55,19 @@ async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
     content_type = detect_type(head, name)
     check_type(name, content_type, field.file_restrictions)
     if field.file_restrictions and stored.size:
+        tail = head
+        if stored.size > HEAD_SIZE:
+            start = max(stored.size - TAIL_SIZE, 0)
+            tail = await storage.aread_range(key, start, stored.size, if_match=stored.etag)
         reader = StoredReader(storage, key, stored, head)
-        await sync_to_async(_check_disguise, thread_sensitive=False)(reader, content_type, stored.size)
+        await sync_to_async(check_disguise, thread_sensitive=False)(
+            content_type, head, tail, stored.size, reader.range
+        )
     width, height = None, None
     if field.measures_images:
         reader = StoredReader(storage, key, stored, head)
         width, height = await sync_to_async(_measure, thread_sensitive=False, executor=_measurers)(reader)
     return Arrival(size=stored.size, content_type=content_type, etag=stored.etag, width=width, height=height)
-
-
-def _check_disguise(reader: StoredReader, content_type: str, size: int) -> None:
-    head = reader.range(0, HEAD_SIZE)
-    check_disguise(content_type, head, reader.range(size - TAIL_SIZE, size), size, reader.range)
 
 
 def measure(storage: AsyncUploadStorage, name: str) -> tuple[int, int]:
