@@ -34,7 +34,7 @@ help:
 	@echo 'make test-postgresql'
 	@echo '                  all but browsers and cloud storages, on PostgreSQL in place of SQLite'
 	@echo 'make test-newest  the suite on Python 3.13 with the newest Django'
-	@echo 'make lint         ruff and tsc'
+	@echo 'make lint         ruff, bandit, pip check and tsc'
 	@echo 'make types        mypy'
 	@echo 'make contracts    who may import whom'
 	@echo 'make clean        remove what the others made, but not the data of the demo'
@@ -74,6 +74,8 @@ test-newest: .venv-newest/test.stamp node_modules/.stamp
 lint: .venv/dev.stamp node_modules/.stamp
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
+	$(VENV) -m bandit --quiet --recursive --configfile pyproject.toml async_uploads asgi_app
+	$(VENV) -m pip --disable-pip-version-check check
 	$(WITH_NODE) npx --no-install tsc --checkJs --noEmit
 
 types: .venv/dev.stamp

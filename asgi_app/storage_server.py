@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
+import subprocess  # nosec B404  # runs what the Makefile names
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -129,7 +129,7 @@ def running(
     command: list[str], ended_by: signal.Signals = signal.SIGTERM, **options: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that does not outlive the block."""
-    process = subprocess.Popen(command, **options)  # noqa: S603  # the Makefile's own
+    process = subprocess.Popen(command, **options)  # noqa: S603  # nosec B603  # the Makefile's own
     try:
         yield process
     finally:

@@ -29,6 +29,18 @@ HEAD_SIZE = 8192
 """Bytes from the beginning of a file that its type is told by."""
 
 MAX_NAME_LENGTH = 255
+NEVER_INLINE = frozenset(
+    {
+        "image/svg+xml",
+        "text/html",
+        "application/xhtml+xml",
+        "application/xml",
+        "text/xml",
+        "text/javascript",
+        "application/javascript",
+    }
+)
+"""Types whose scripts would run in the site's own name, whatever INLINE_TYPES says."""
 UNKNOWN_TYPE = "application/octet-stream"
 
 # Joiners belong to emoji and to Persian and Indic spelling; the other format characters (right-to-left
@@ -195,7 +207,8 @@ def may_be_inline(name: str) -> bool:
 
 def is_inline_type(content_type: str | None) -> bool:
     """May a browser show what has this Content-Type? Its parameters, such as a charset, do not matter."""
-    return (content_type or "").partition(";")[0].strip().lower() in upload_settings.INLINE_TYPES
+    plain = (content_type or "").partition(";")[0].strip().lower()
+    return plain in upload_settings.INLINE_TYPES and plain not in NEVER_INLINE
 
 
 def disposition(filename: str, *, inline: bool) -> str:

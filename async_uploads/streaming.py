@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from copy import copy
 from io import RawIOBase
 from typing import Any, TypeVar
 
@@ -123,11 +124,13 @@ async def file_in_multipart(
     Raises InvalidParameters for a body that is not a whole multipart body with one such file.
     """
     boundary = parse_options_header(content_type)[1].get("boundary", "")
-    found = False
+    found = whole = False
     segment: MultipartSegment | None = None
     try:
         with PushMultipartParser(boundary, strict=True, max_segment_count=64) as parser:
             async for chunk in body:
+                if whole:
+                    continue  # RFC 2046, 5.1.1: what follows the last boundary is ignored, in whichever chunk it comes
                 for event in parser.parse(chunk):
                     if isinstance(event, MultipartSegment):
                         segment = event
@@ -137,10 +140,20 @@ async def file_in_multipart(
                             found = True
                     elif event is not None and segment is not None and _is_file(segment, field_name):
                         yield bytes(event)
+                whole = _is_whole(parser)
     except MultipartError as error:
         raise _malformed(field_name, f"Not a valid multipart body: {error}") from error
     if not found:
         raise _malformed(field_name, "No file was submitted.")
+
+
+def _is_whole(parser: PushMultipartParser) -> bool:
+    """Has the last boundary come? The parser tells it only as it is closed, so a copy is."""
+    try:
+        copy(parser).close()
+    except MultipartError:
+        return False
+    return True
 
 
 def _is_file(segment: MultipartSegment, field_name: str) -> bool:

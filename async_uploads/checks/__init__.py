@@ -15,7 +15,7 @@ from async_uploads.checks.project import (
     check_asgi,
     check_middleware,
 )
-from async_uploads.checks.settings import check_functions, check_numbers, check_settings
+from async_uploads.checks.settings import check_functions, check_inline_types, check_numbers, check_settings
 from async_uploads.checks.static import check_modules_are_hashed, check_modules_are_kept
 
 __all__ = ["OWNER_MIDDLEWARE", "SESSION_MIDDLEWARE", "check_storages", "register_checks"]
@@ -28,6 +28,7 @@ def register_checks() -> None:
         check_settings,
         check_functions,
         check_numbers,
+        check_inline_types,
         check_urls,
         check_channel_layer,
         check_layer_in_memory,

@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from async_uploads.checks.options import is_positive_number
 from async_uploads.conf import SETTINGS_NAME, Setting, UploadSettings, configured
+from async_uploads.inspection import NEVER_INLINE
 
 MAY_BE_ZERO = ("MAX_PENDING_PER_OWNER", "PROGRESS_INTERVAL")
 """None at all, and no pause at all."""
@@ -65,6 +66,17 @@ def check_numbers(**kwargs: Any) -> Iterator[checks.CheckMessage]:
                 hint=f"The default is {setting.default}.",
                 obj=SETTINGS_NAME,
                 id="async_uploads.E009",
+            )
+
+
+def check_inline_types(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    for name in configured().get("INLINE_TYPES", ()):
+        if str(name).lower() in NEVER_INLINE:
+            yield checks.Warning(
+                f"{SETTINGS_NAME}['INLINE_TYPES'] has {name!r}, which is never shown inline.",
+                hint="Its scripts would run in the site's own name. It goes on being downloaded: take it out.",
+                obj=SETTINGS_NAME,
+                id="async_uploads.W020",
             )
 
 

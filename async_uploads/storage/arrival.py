@@ -11,6 +11,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.utils.translation import gettext as _
 
+from async_uploads.disguises import TAIL_SIZE, check_disguise
 from async_uploads.exceptions import REFUSALS, TypeNotAllowed, UploadIncomplete
 from async_uploads.inspection import HEAD_SIZE, check_size, check_type, detect_type, measure_image
 from async_uploads.signals import asend_logged, upload_completed
@@ -43,7 +44,8 @@ class Arrival:
 async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
     """Ask the storage what lies under ``key`` and hold it against the rules of ``field``.
 
-    Reads the first bytes, and of images what Pillow asks for beyond them. Raises FileNotFoundError, FileTooLarge,
+    Reads the first bytes, the last ones where the field is restricted to some types, of office documents the archive's
+    directory, and of images what Pillow asks for beyond them. Raises FileNotFoundError, FileTooLarge,
     TypeNotAllowed, StorageUnavailable, and FileChanged where the bytes are replaced meanwhile.
     """
     storage: AsyncUploadStorage = field.storage
@@ -54,24 +56,33 @@ async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
         head = await storage.aread_range(key, 0, HEAD_SIZE, if_match=stored.etag)
     content_type = detect_type(head, name)
     check_type(name, content_type, field.file_restrictions)
+    if field.file_restrictions and stored.size:
+        tail = head
+        if stored.size > HEAD_SIZE:
+            start = max(stored.size - TAIL_SIZE, 0)
+            tail = await storage.aread_range(key, start, stored.size, if_match=stored.etag)
+        reader = MeasuredReader(storage, key, stored, head)
+        await sync_to_async(check_disguise, thread_sensitive=False)(
+            content_type, head, tail, stored.size, reader.range
+        )
     width, height = None, None
     if field.measures_images:
-        reader = ImageReader(storage, key, stored, head)
+        reader = MeasuredReader(storage, key, stored, head)
         width, height = await sync_to_async(_measure, thread_sensitive=False, executor=_measurers)(reader)
     return Arrival(size=stored.size, content_type=content_type, etag=stored.etag, width=width, height=height)
 
 
 def measure(storage: AsyncUploadStorage, name: str) -> tuple[int, int]:
     """Width and height of a stored image; raises TypeNotAllowed, FileNotFoundError. Blocking."""
-    return _measure(ImageReader(storage, name, storage.stat(name)))
+    return _measure(MeasuredReader(storage, name, storage.stat(name)))
 
 
-def _measure(reader: ImageReader) -> tuple[int, int]:
+def _measure(reader: MeasuredReader) -> tuple[int, int]:
     return measure_image(io.BufferedReader(reader, READ_SIZE))
 
 
-class ImageReader(StoredReader):
-    """A stored image, of which no more is read than is asked for, and ``MOST_READ`` at most.
+class MeasuredReader(StoredReader):
+    """A stored file, of which no more is read than is asked for, and ``MOST_READ`` at most.
 
     ``head`` is the beginning of its bytes, where it is known already.
     """
@@ -80,6 +91,14 @@ class ImageReader(StoredReader):
         super().__init__(storage, name, stored)
         self._head = head
         self._read = 0
+
+    def range(self, start: int, end: int) -> bytes:
+        """The bytes from ``start`` up to ``end``, as far as there are any."""
+        self.seek(start)
+        parts = []
+        while part := self.read(end - self._position):
+            parts.append(part)
+        return b"".join(parts)
 
     def read_stored(self, start: int, end: int) -> bytes:
         self._read += end - start

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiofiles
 from asgiref.sync import sync_to_async
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import FileSystemStorage
 from django.utils.deconstruct import deconstructible
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from aiofiles.threadpool.binary import AsyncFileIO
 
+NOT_TO_BE_RUN = 0o666
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -50,6 +52,22 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         super().__init__(*args, **kwargs)
         self.fsync = fsync
 
+    @property
+    def file_permissions_mode(self) -> int | None:
+        """As Django's, but an upload is data: whatever the project sets, it is not to be run."""
+        mode = super().file_permissions_mode
+        return None if mode is None else mode & NOT_TO_BE_RUN
+
+    def path(self, name: str) -> str:
+        """As Django's. Raises SuspiciousFileOperation where the way to a temporary file leads through a symlink.
+
+        The folder of temporary files may be one, to have them on another disk; what lies in it we have made ourselves.
+        """
+        path: str = super().path(name)
+        if link := self._link_on_the_way_to(path):
+            raise SuspiciousFileOperation(f"{link} among the temporary files is a symlink.")
+        return path
+
     def stat(self, name: str) -> StoredFile:
         found = os.stat(self.path(name))
         return StoredFile(size=found.st_size, etag=_etag_of(found), modified=int(found.st_mtime))
@@ -62,7 +80,13 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
             return file.read(max(end - start, 0))
 
     def delete(self, name: str) -> None:
-        super().delete(name)
+        path = Path(super().path(name)) if name else None
+        if path is not None and self._link_on_the_way_to(str(path)) == path:
+            path.unlink(
+                missing_ok=True
+            )  # a symlink in the place of the file: it goes, what it points at stays
+        else:
+            super().delete(name)
         if self.is_temporary_path(name):
             for part in self._parts_of(Path(self.path(name))):
                 part.unlink(missing_ok=True)
@@ -101,6 +125,18 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         with storage_errors():
             file = await aiofiles.open(part, "wb", buffering=0, opener=_open_no_follow)
         return IncomingLocalFile(file, part, path, fsync=self.fsync, mode=self.file_permissions_mode)
+
+    def _link_on_the_way_to(self, path: str) -> Path | None:
+        """The first symlink below the folder of temporary files, on the way to this file or in its place."""
+        temporary = Path(self.location) / self.temporary_key_prefix
+        if not Path(path).is_relative_to(temporary):
+            return None
+        step = temporary
+        for part in Path(path).relative_to(temporary).parts:
+            step /= part
+            if step.is_symlink():
+                return step
+        return None
 
     @staticmethod
     def _parts_of(path: Path) -> Iterator[Path]:

@@ -169,7 +169,7 @@ async def _afetch(url: str, method: str, headers: Mapping[str, str], body: bytes
 def _fetch(url: str, method: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
     request = urllib.request.Request(url, body, dict(headers), method=method)  # noqa: S310  # the storage's own URL
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310  # as above
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310  # nosec B310  # as above
             return Answer(response.status, response.headers, response.read(MOST_READ))
     except urllib.error.HTTPError as error:
         with error:

@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand
 
 USERNAME = "demo"
 # No secret: it is printed, and the demo listens on the loopback address only.
-PASSWORD = "demo"
+PASSWORD = "demo"  # nosec B105  # public on purpose
 
 
 class Command(BaseCommand):
