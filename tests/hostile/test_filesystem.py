@@ -160,7 +160,9 @@ async def test_upload_swapped_for_a_symlink_is_neither_shown_nor_saved_nor_swept
     assert await sync_to_async(lambda: Document.objects.get().file.name)() == key
     assert (await AsyncTempFile.objects.aget()).state in ("promoting", "failed")
     await document.adelete()
-    await AsyncTempFile.objects.all().aupdate(state="cancelled", updated_at="2020-01-01T00:00Z")
+    await AsyncTempFile.objects.all().aupdate(
+        state="cancelled", updated_at="2020-01-01T00:00Z", lease_until=None
+    )
     await asweep()
     assert secret.read_bytes() == b"some bytes"
     assert not in_place.is_symlink()
