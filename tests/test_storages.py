@@ -10,7 +10,8 @@ from async_uploads.storage.base import AsyncUploadStorage
 from async_uploads.storage.filesystem import FileSystemAsyncUploadStorage
 from async_uploads.storage.memory import MemoryAsyncUploadStorage
 from async_uploads.testing import StorageContract
-from tests.clouds import azure_cloud, s3_cloud
+from tests.clouds import azure_cloud
+from tests.s3_storage import storage_on
 from tests.servers.azurite import AzureServer
 from tests.servers.seaweedfs import S3Server
 
@@ -30,7 +31,7 @@ class TestFileSystem(StorageContract):
 class TestS3(StorageContract):
     @pytest.fixture
     def storage(self, seaweedfs: S3Server) -> AsyncUploadStorage:
-        return s3_cloud(seaweedfs).storage
+        return storage_on(seaweedfs)  # with the patience of use: of eight at once, some wait for seconds
 
 
 class TestAzure(StorageContract):
