@@ -167,10 +167,11 @@ class DatabaseUnavailable(UploadError):
     code = "database_unavailable"
     status = 503
     default_detail: ClassVar[str | Promise] = _("The server is busy. Please try again in a moment.")
+    retry_after: ClassVar[int] = 5  # seconds
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Retry-After": "5"}
+        return {"Retry-After": str(self.retry_after)}
 
 
 class ValidationUnavailable(UploadError):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeGuard
 from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.core.handlers.asgi import get_script_prefix
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import Error, close_old_connections
 from django.urls import set_script_prefix
 
 from async_uploads import outages
@@ -18,6 +18,7 @@ from async_uploads.conf import upload_settings
 from async_uploads.consumers.layer import LayerUnavailable, TellingLayer
 from async_uploads.consumers.outbox import Outbox
 from async_uploads.consumers.pace import BURST, Pace
+from async_uploads.databases import is_outage
 from async_uploads.events import MESSAGE_TYPE, apublish_progress, astatus_of, group_of
 from async_uploads.owners import Owner, anew_owner_of_scope, aowner_of_scope
 from async_uploads.temp_files import FINISHED_STATES, OPEN_STATES, AsyncTempFile, is_storable
@@ -69,7 +70,9 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
             await super().__call__(scope, receive, send)
         except LayerUnavailable:
             await _close(send)
-        except (OperationalError, InterfaceError) as error:
+        except Error as error:
+            if not is_outage(error):
+                raise
             outages.database.goes_on(error)
             await _close(send)
         finally:
@@ -215,7 +218,9 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
                     told = self.subscribed.get(temp_file.key)
                     if told is not None and told["seq"] < temp_file.seq:
                         self._tell(await astatus_of(temp_file))
-            except (OperationalError, InterfaceError) as error:
+            except Error as error:
+                if not is_outage(error):
+                    raise
                 outages.database.goes_on(error)
 
     async def _is_owner(self) -> bool:

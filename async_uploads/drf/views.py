@@ -15,6 +15,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import SuspiciousOperation
+from django.db import Error
 from django.http import HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.utils.cache import add_never_cache_headers
@@ -25,9 +26,12 @@ from rest_framework import status
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from async_uploads import outages
+from async_uploads.databases import is_outage
 from async_uploads.drf.addresses import absolute, download_address, namespace_of
 from async_uploads.events import astatus_of
 from async_uploads.exceptions import (
+    DatabaseUnavailable,
     FileTooLarge,
     InvalidParameters,
     PermissionDenied,
@@ -59,6 +63,8 @@ class UploadFailed(drf_exceptions.APIException):
         self.status_code: int = error.status
         if isinstance(error, Throttled) and error.retry_after is not None:
             self.wait = ceil(error.retry_after)
+        if isinstance(error, DatabaseUnavailable):
+            self.wait = error.retry_after
 
 
 @method_decorator(outside_of_transactions, name="dispatch")
@@ -84,6 +90,8 @@ class UploadAPIView(APIView):
         detail = response.data.get("detail") if isinstance(response.data, dict) else None
         if isinstance(detail, drf_exceptions.ErrorDetail):
             response.data = {"code": detail.code, **response.data}
+            if detail.code == DatabaseUnavailable.code:
+                response._has_been_logged = True  # type: ignore[attr-defined]  # Django would, for each request
         return response
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
@@ -92,6 +100,9 @@ class UploadAPIView(APIView):
         return response
 
     def _as_drf_knows_it(self, error: Exception) -> Exception:
+        if isinstance(error, Error) and is_outage(error):
+            outages.database.goes_on(error)
+            return UploadFailed(DatabaseUnavailable())
         if isinstance(error, InvalidParameters):
             return drf_exceptions.ValidationError(error.errors)
         if isinstance(error, PermissionDenied) and self._asks_who_is_there():

@@ -9,11 +9,12 @@ from contextvars import Context
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import close_old_connections
 from django.utils import timezone
 
 from async_uploads import outages
 from async_uploads.conf import upload_settings
+from async_uploads.databases import is_outage
 from async_uploads.events import apublish_progress
 from async_uploads.temp_files import AsyncTempFile, State
 
@@ -85,11 +86,11 @@ class ProgressRecorder:
                 return
             try:
                 lost = await sync_to_async(_record)(list(noted.values()))
-            except (OperationalError, InterfaceError) as error:
-                outages.database.goes_on(error)
-                continue
-            except Exception:
-                logger.exception("The progress of %d uploads could not be recorded.", len(noted))
+            except Exception as error:
+                if is_outage(error):
+                    outages.database.goes_on(error)
+                else:
+                    logger.exception("The progress of %d uploads could not be recorded.", len(noted))
                 continue
             for pk in lost:
                 noted[pk].lose()

@@ -9,11 +9,11 @@ from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import Error
 from django.utils.translation import gettext as _
 
-from async_uploads import outages
 from async_uploads.conf import upload_settings
+from async_uploads.databases import apatiently, is_outage
 from async_uploads.events import apublish
 from async_uploads.exceptions import (
     REFUSALS,
@@ -35,9 +35,8 @@ from async_uploads.uploads.progress import Progress
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
-DATABASE_PATIENCE = 30.0
-DATABASE_INTERVAL = 0.5
-"""Seconds that the end of an upload waits for a database that is away, and between two looks."""
+ACCEPTED_STATES = (State.UPLOADED, State.PROMOTING, State.PROMOTED)
+"""Where the bytes have passed the checks, whoever asked for them."""
 
 FLUSH_INTERVAL = 0.5
 """Seconds after which bytes go to the storage even if they are few: slow uploads must not pile up in memory."""
@@ -74,13 +73,12 @@ async def areceive(
         await _awrite(temp_file, body, incoming, max_size)
         await _acommit(incoming)
         committed = True
-        await _aaccept_patiently(temp_file)
+        await apatiently(lambda: _aaccept_once(temp_file))
     except BaseException as error:
         if incoming is not None:
             await incoming.abort()
-        if incoming is not None and committed and not isinstance(error, ValidationUnavailable):
-            await _aretract_unaccepted(temp_file, incoming)
-        await _aput_back(temp_file, error)
+        unwanted = committed and not isinstance(error, ValidationUnavailable)
+        await _aclear_up(temp_file, error, incoming if unwanted else None)
         if temp_file.state in (State.CANCELLED, State.EXPIRED):
             raise UploadExpired() from error
         raise
@@ -156,34 +154,40 @@ async def _acommit(incoming: IncomingFile) -> None:
         raise UploadInUse() from error
 
 
-async def _aaccept_patiently(temp_file: AsyncTempFile) -> None:
-    """The bytes are there: a database that is away for a moment is waited for, so that they need not come again."""
-    loop = asyncio.get_running_loop()
-    end, version = loop.time() + DATABASE_PATIENCE, temp_file.version
-    while True:
-        try:
-            await aaccept(temp_file)
-        except (OperationalError, InterfaceError) as error:
-            if loop.time() > end:
-                raise
-            outages.database.goes_on(error)
-            await asyncio.sleep(DATABASE_INTERVAL)
-            await sync_to_async(close_old_connections)()
-        except UploadStateError:
-            # The database had written the move, and could not say so any more.
-            if not (temp_file.state == State.UPLOADED and temp_file.version == version + 1):
-                raise
-            return
-        else:
-            return
+async def _aaccept_once(temp_file: AsyncTempFile) -> None:
+    """As ``aaccept``, and content where the row has got that far already: by the promotion of a record that was saved
+    meanwhile, or by an attempt of ours whose answer was lost with the connection."""
+    try:
+        await aaccept(temp_file)
+    except (UploadStateError, FileNotFoundError):  # once it is promoted, its bytes are elsewhere
+        await sync_to_async(temp_file.reload)()
+        if temp_file.state not in ACCEPTED_STATES:
+            raise
+
+
+async def _aclear_up(temp_file: AsyncTempFile, error: BaseException, committed: IncomingFile | None) -> None:
+    """The row and the bytes of a transfer that ended early. Where the database is away, they wait for the sweep: it
+    finds the row still ``uploading``, and deletes its bytes."""
+
+    async def clear_up() -> None:
+        if committed is not None:
+            await _aretract_unaccepted(temp_file, committed)
+        await _aput_back(temp_file, error)
+
+    # Where the database is what failed, or the server stops, there is nothing to wait for any more.
+    no_hope = is_outage(error) or isinstance(error, asyncio.CancelledError)
+    try:
+        await apatiently(clear_up, patience=0 if no_hope else None)
+    except Error as outage:
+        if not is_outage(outage):
+            raise
 
 
 async def _aretract_unaccepted(temp_file: AsyncTempFile, incoming: IncomingFile) -> None:
     """The row may be ``uploaded`` already, with its bytes promised, whatever went wrong after that."""
-    with suppress(OperationalError, InterfaceError):  # what then lies there is the sweep's
-        await sync_to_async(temp_file.reload)()
-        if not temp_file.is_readable:
-            await incoming.retract()
+    await sync_to_async(temp_file.reload)()
+    if not temp_file.is_readable:
+        await incoming.retract()
 
 
 async def _aput_back(temp_file: AsyncTempFile, error: BaseException) -> None:
@@ -191,8 +195,7 @@ async def _aput_back(temp_file: AsyncTempFile, error: BaseException) -> None:
     refused = isinstance(error, REFUSALS)
     told = error if isinstance(error, UploadError) else None
     if temp_file.state == State.UPLOADING:
-        # Somebody else has moved the row; or the database is away, and the sweep will find it.
-        with suppress(UploadStateError, OperationalError, InterfaceError):
+        with suppress(UploadStateError):  # somebody else has moved the row
             await temp_file.amove(
                 State.FAILED if refused else State.PENDING,
                 received=temp_file.received if isinstance(error, ValidationUnavailable) else 0,

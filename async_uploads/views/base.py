@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth.decorators import login_not_required
 from django.core import exceptions
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import Error, connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
@@ -18,6 +18,7 @@ from django.views import View
 
 from async_uploads import outages
 from async_uploads.conf import upload_settings
+from async_uploads.databases import is_outage
 from async_uploads.exceptions import (
     DatabaseUnavailable,
     InvalidParameters,
@@ -99,9 +100,14 @@ class UploadView(View):
             return self._refusal(request, PermissionDenied(str(error) or None))
         except Http404 as error:
             return self._refusal(request, UploadNotFound(str(error) or None))
-        except (OperationalError, InterfaceError) as error:
+        except Error as error:
+            if not is_outage(error):
+                raise
             outages.database.goes_on(error)
-            return self._refusal(request, DatabaseUnavailable())
+            refusal = self._refusal(request, DatabaseUnavailable())
+            # It is in the log once, and Django would add a line, or a mail, for each request.
+            refusal._has_been_logged = True  # type: ignore[attr-defined]  # what log_response() looks for
+            return refusal
         except UploadDisconnected:
             logger.info("The client went away during %s.", request.path)
             return HttpResponse(status=CLIENT_CLOSED_REQUEST)

@@ -48,3 +48,8 @@ def _kind(answer: Any) -> str:
         return type(answer).__name__
     status = getattr(answer, "status_code", None)
     return str(status) if status is not None else "done"
+
+
+async def exist(rows: Any) -> Any:
+    """Is there one? For ``eventually``."""
+    return await rows.aexists()

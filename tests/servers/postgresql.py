@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from tests.servers.processes import missing
 
+StopMode = Literal["fast", "immediate"]
+
 MAX_CONNECTIONS = 300
 OPTIONS = f"""
 max_connections = {MAX_CONNECTIONS}
@@ -29,9 +31,9 @@ class PostgreSQL:
         self._server = server
         self.log = Path(server.log)
 
-    def stop(self, how: Literal["fast", "immediate"] = "fast") -> None:
+    def stop(self, mode: StopMode = "fast") -> None:
         """``fast`` ends the sessions first, ``immediate`` is a crash."""
-        self._control("-m", how, "stop")
+        self._control("-m", mode, "stop")
 
     def start(self) -> None:
         self._control("-o", f'-h "" -k {self._server.pgdata}', "-l", str(self.log), "start")
