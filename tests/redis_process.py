@@ -18,10 +18,14 @@ class RedisProcess:
     def __init__(self, executable: str, port: int, directory: Path) -> None:
         self.address = f"redis://127.0.0.1:{port}/0"
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen(
-            [executable, *options, "--dir", str(directory)], stdout=subprocess.DEVNULL
-        )
-        self._wait_for(port)
+        self._command = [executable, *options, "--dir", str(directory)]
+        self._port = port
+        self.start()
+
+    def start(self) -> None:
+        """Again, after ``stop``: at the same address, and empty."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        self._wait_for(self._port)
 
     def stop(self) -> None:
         self._process.terminate()

@@ -20,6 +20,12 @@ class StatusSocket:
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
 
+    @property
+    def upstream(self) -> str:
+        """Which process nginx has chosen."""
+        response = self.connection.response
+        return response.headers.get("X-Upstream", "") if response is not None else ""
+
     async def say(self, **message: Any) -> None:
         await self.connection.send(json.dumps(message))
 
