@@ -22,9 +22,14 @@ else:
 def promote(key: str) -> None:
     """Promote the upload. After a failure it is enqueued again for when its back-off is over, where a backend can wait;
     else the sweep tries again."""
+    before = AsyncTempFile.with_key(key)
     promote_inline(key)
     temp_file = AsyncTempFile.with_key(key)
-    if temp_file is None or temp_file.state != State.PROMOTING or not temp_file.error_code:
+    if before is None or temp_file is None or temp_file.state != State.PROMOTING or not temp_file.error_code:
+        return
+    if (
+        temp_file.attempts == before.attempts
+    ):  # delivered twice: the other one has made the attempt, and goes on
         return
     again: Any = promote
     if again.get_backend().supports_defer:

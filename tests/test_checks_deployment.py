@@ -178,3 +178,22 @@ def test_static_files_without_a_storage_are_left_to_django(settings: Any, storag
     settings.STORAGES = {"default": settings.STORAGES["default"], **storages}
 
     assert set(found(deploy=True)) == {"async_uploads.W008", "async_uploads.I001"}
+
+
+TASKS_DISPATCHER = {"PROMOTION_DISPATCHER": "async_uploads.tasks.enqueue_promotion"}
+
+
+@pytest.mark.parametrize("backend", [None, "django_tasks.backends.dummy.DummyBackend"])
+def test_tasks_that_no_worker_takes(settings: Any, backend: str | None) -> None:
+    settings.ASYNC_UPLOADS = TASKS_DISPATCHER
+    if backend:
+        settings.TASKS = {"default": {"BACKEND": backend}}
+
+    assert "Backend" in the_only("async_uploads.W012").msg
+
+
+def test_tasks_with_workers_are_well(settings: Any) -> None:
+    settings.ASYNC_UPLOADS = TASKS_DISPATCHER
+    settings.TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
+    assert found() == {}

@@ -20,6 +20,7 @@ from async_uploads.models import AsyncTempFile
 from async_uploads.promotion import promote_inline, promoting
 from async_uploads.signals import file_promoted, promotion_failed, upload_completed
 from async_uploads.sweeping import asweep
+from async_uploads.temp_files import expiry
 from tests.arrivals import arrived, rolled_back, row_of, state_of, stored_names
 from tests.conftest import image_bytes
 from tests.testapp.models import Album, Document
@@ -251,8 +252,8 @@ def retry(*arguments: str) -> str:
     return printed.getvalue()
 
 
-def failed_for_good() -> str:
-    key = arrived()
+def failed_for_good(name: str = "report.txt") -> str:
+    key = arrived(name=name)
     Document.objects.bulk_create([Document(file=key)])
     AsyncTempFile.objects.filter(key=key).update(
         state="failed",
@@ -261,7 +262,7 @@ def failed_for_good() -> str:
         attempts=5,
         record_pk=str(Document.objects.get(file=key).pk),
         record_db="default",
-        final_name="documents/report.txt",
+        final_name=f"documents/{name}",
     )
     return key
 
@@ -293,8 +294,27 @@ def test_the_command_says_what_it_can_not_do(arguments: list[str]) -> None:
 
 
 def test_the_command_retries_nothing_that_has_not_failed() -> None:
-    with pytest.raises(CommandError, match="waits for no promotion: it is uploaded"):
+    with pytest.raises(CommandError, match="1 could not be promoted"):
         retry(arrived())
+
+
+def test_the_command_goes_on_where_one_upload_can_not_be_promoted(capsys: pytest.CaptureFixture[str]) -> None:
+    lost, good = failed_for_good("lost.txt"), failed_for_good("good.txt")
+    AsyncTempFile.objects.filter(key=lost).update(field_name="removed")
+
+    with pytest.raises(CommandError, match="1 could not be promoted"):
+        call_command("retry_async_promotions", "--all")
+
+    told = capsys.readouterr().out
+    assert f"{lost}: for a field that the project no longer has" in told
+    assert f"{good}: promoted" in told
+
+
+def test_the_command_says_that_an_upload_is_not_due(settings: Settings) -> None:
+    key = failed_for_good()
+    AsyncTempFile.objects.update(state="promoting", lease_until=expiry(60))
+
+    assert "waiting for the next attempt" in retry(key)
 
 
 def test_an_unknown_key_and_one_whose_record_is_gone_do_no_harm(queued: list[str]) -> None:

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator
-from enum import Enum, auto
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib import messages
 from django.utils.translation import gettext_lazy as _
 
-from async_uploads import promotion
-from async_uploads.conf import INLINE_PROMOTION, upload_settings
 from async_uploads.exceptions import UploadInUse
+from async_uploads.promotion import Outcome
 from async_uploads.sweeping import named_by_records
 from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.uploads import aexpire
 
-logger: logging.Logger = logging.getLogger("async_uploads")
-
 UNFINISHED = (State.PENDING, State.UPLOADING, State.UPLOADED)
-UNPROMOTED = (State.PENDING, State.UPLOADED, State.PROMOTING)
-
-
-class Outcome(Enum):
-    """What became of an upload."""
-
-    PROMOTED = auto()
-    QUEUED = auto()
-    EXPIRED = auto()
-    GIVEN_UP = auto()
-    FAILED_AGAIN = auto()
-    NOT_YET = auto()
-    IN_USE = auto()
-    NOTHING_TO_DO = auto()
-    NO_FIELD = auto()
-    ERROR = auto()
 
 
 LOGGED = (Outcome.PROMOTED, Outcome.QUEUED, Outcome.EXPIRED, Outcome.GIVEN_UP, Outcome.FAILED_AGAIN)
@@ -64,38 +42,6 @@ TOLD: dict[Outcome, tuple[int, Any]] = {
     Outcome.NO_FIELD: (messages.ERROR, _("For fields that the project no longer has: %(count)d.")),
     Outcome.ERROR: (messages.ERROR, _("Not dealt with, the log tells why: %(count)d.")),
 }
-
-
-def outcomes_of(
-    act: Callable[[AsyncTempFile], Outcome], rows: Iterable[AsyncTempFile]
-) -> Iterator[tuple[AsyncTempFile, Outcome]]:
-    """Do it to each row. One that fails does not stop the rest."""
-    for row in rows:
-        try:
-            outcome = act(row) if row.has_field else Outcome.NO_FIELD
-        except Exception:
-            logger.exception("%s of %s in the admin failed.", act.__name__, row.key)
-            outcome = Outcome.ERROR
-        yield row, outcome
-
-
-def retry_promotion(row: AsyncTempFile) -> Outcome:
-    """Promote again what a record has taken: here and now, or where the project promotes."""
-    if not row.record_pk or not (row.failed_in_promotion or row.state in UNPROMOTED):
-        return Outcome.NOTHING_TO_DO
-    attempts = row.attempts
-    promotion.retry_promotion(row)
-    if upload_settings.PROMOTION_DISPATCHER != INLINE_PROMOTION:
-        return Outcome.QUEUED
-    row.reload()
-    match row.state:
-        case State.PROMOTED:
-            return Outcome.PROMOTED
-        case State.CANCELLED:
-            return Outcome.GIVEN_UP
-        case State.FAILED:
-            return Outcome.FAILED_AGAIN
-    return Outcome.FAILED_AGAIN if row.attempts > attempts else Outcome.NOT_YET
 
 
 def expire_now(row: AsyncTempFile) -> Outcome:

@@ -22,10 +22,11 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from async_uploads.admin.actions import LOGGED, TOLD, Outcome, expire_now, outcomes_of, retry_promotion
+from async_uploads.admin.actions import LOGGED, TOLD, expire_now
 from async_uploads.admin.filters import AgeFilter, FieldFilter
 from async_uploads.admin.links import Links, links_of
 from async_uploads.events import download_url
+from async_uploads.promotion import Outcome, outcomes_of, retry_promotion
 from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.views.base import outside_of_transactions
 

@@ -15,6 +15,7 @@ from async_uploads.checks.project import (
     check_asgi,
     check_middleware,
 )
+from async_uploads.checks.queue import check_tasks
 from async_uploads.checks.settings import check_functions, check_inline_types, check_numbers, check_settings
 from async_uploads.checks.static import check_modules_are_hashed, check_modules_are_kept
 
@@ -39,6 +40,7 @@ def register_checks() -> None:
         check_restrictions,
         check_max_size,
         check_body_limit,
+        check_tasks,
     ):
         checks.register(check, TAG)
     # With the tag of staticfiles, so that collectstatic tells it.

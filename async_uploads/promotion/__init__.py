@@ -9,17 +9,19 @@ from async_uploads.promotion.dispatching import (
     promote_after_commit,
     promote_inline,
     promote_temp_files,
-    retry_promotion,
 )
 from async_uploads.promotion.promoting import apromote
+from async_uploads.promotion.retrying import Outcome, outcomes_of, retry_promotion
 
 __all__ = [
     "LEASE",
     "Claim",
+    "Outcome",
     "apromote",
     "apromote_key",
     "async_fields_of",
     "claim",
+    "outcomes_of",
     "promote_after_commit",
     "promote_inline",
     "promote_temp_files",

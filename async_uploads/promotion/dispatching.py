@@ -37,7 +37,7 @@ def dispatch(claims: list[Claim]) -> None:
         return
     for each in claims:
         try:
-            _hand_over(each.temp_file.key)
+            hand_over(each.temp_file.key)
         except Exception as error:  # noqa: BLE001  # whatever a queue may raise
             logger.error(  # noqa: TRY400  # one line
                 "%s could not be handed to %s (%r); the sweep will promote it.",
@@ -47,12 +47,8 @@ def dispatch(claims: list[Claim]) -> None:
             )
 
 
-def retry_promotion(temp_file: AsyncTempFile) -> None:
-    """Promote again where the project does: here and now, or on its queue. Raises what the queue raises. Blocking."""
-    _hand_over(temp_file.key)
-
-
-def _hand_over(key: str) -> None:
+def hand_over(key: str) -> None:
+    """Call PROMOTION_DISPATCHER, sync or async; raises what it raises. Blocking."""
     dispatcher = import_string(upload_settings.PROMOTION_DISPATCHER)
     (async_to_sync(dispatcher) if iscoroutinefunction(dispatcher) else dispatcher)(key)
 

@@ -1,4 +1,4 @@
-"""Try promotions again that have failed for good, or that wait for their next attempt."""
+"""Try promotions again that have failed for good."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from async_uploads.conf import upload_settings
-from async_uploads.promotion import retry_promotion
+from async_uploads.promotion import Outcome, outcomes_of, retry_promotion
 from async_uploads.temp_files import PROMOTION_FAILED, AsyncTempFile, State
+
+TOLD = {
+    Outcome.PROMOTED: "promoted",
+    Outcome.QUEUED: "handed to the task queue",
+    Outcome.GIVEN_UP: "given up: the record has another file now, or is gone",
+    Outcome.FAILED_AGAIN: "failed again",
+    Outcome.NOT_YET: "being promoted already, or waiting for the next attempt",
+    Outcome.NOTHING_TO_DO: "left as it is: it waits for no promotion",
+    Outcome.NO_FIELD: "for a field that the project no longer has",
+    Outcome.ERROR: "not dealt with: the log tells why",
+}
+WRONG = (Outcome.FAILED_AGAIN, Outcome.NO_FIELD, Outcome.ERROR, Outcome.NOTHING_TO_DO)
 
 
 class Command(BaseCommand):
@@ -20,26 +31,23 @@ class Command(BaseCommand):
         parser.add_argument("--all", action="store_true", help="all whose promotion failed for good")
         parser.add_argument("--dry-run", action="store_true", help="tell which, and do nothing")
 
-    def handle(self, *args: Any, keys: list[str], all: bool, dry_run: bool, **options: Any) -> None:  # noqa: A002  # the option's name
-        if bool(keys) == all:
+    def handle(self, *args: Any, keys: list[str], dry_run: bool, **options: Any) -> None:
+        if bool(keys) == options["all"]:
             raise CommandError("Give the keys of uploads, or --all.")
-        rows = _failed() if all else [_named(key) for key in keys]
-        failed_again = 0
-        for row in rows:
-            version = row.version
-            if not dry_run:
-                retry_promotion(row)
-                row.reload()
-            self.stdout.write(f"{row.key}: {_told(row, is_queued=not dry_run and row.version == version)}")
-            failed_again += row.failed_in_promotion and row.version != version
-        if failed_again:
-            raise CommandError(f"{failed_again} failed again.")
+        rows = [_named(key) for key in keys] if keys else _failed()
+        if dry_run:
+            for row in rows:
+                self._tell(row, str(row.get_state_display()))
+            return
+        wrong = 0
+        for row, outcome in outcomes_of(retry_promotion, rows):
+            self._tell(row, TOLD[outcome])
+            wrong += outcome in WRONG
+        if wrong:
+            raise CommandError(f"{wrong} could not be promoted.")
 
-
-def _told(row: AsyncTempFile, *, is_queued: bool) -> str:
-    if is_queued:
-        return f"handed to {upload_settings.PROMOTION_DISPATCHER}"
-    return f"{row.get_state_display()}: {row.error}" if row.error else str(row.get_state_display())
+    def _tell(self, row: AsyncTempFile, what: str) -> None:
+        self.stdout.write(f"{row.key}: {what}" + (f" ({row.error})" if row.error else ""))
 
 
 def _failed() -> list[AsyncTempFile]:
@@ -51,8 +59,4 @@ def _named(key: str) -> AsyncTempFile:
     row = AsyncTempFile.with_key(key)
     if row is None:
         raise CommandError(f"There is no upload {key}.")
-    if not row.has_field:
-        raise CommandError(f"{key} is for {row.model}.{row.field_name}, which the project no longer has.")
-    if not row.record_pk or not (row.failed_in_promotion or row.state == State.PROMOTING):
-        raise CommandError(f"{key} waits for no promotion: it is {row.get_state_display()}.")
     return row
