@@ -21,7 +21,7 @@ application = ProtocolTypeRouter(
         # Answers /static/ itself and passes every other request on untouched, bodies included, so the demo
         # needs no file server. In production let nginx, a CDN or WhiteNoise serve static files.
         "http": ASGIStaticFilesHandler(django_application),
-        # Closes the connections to S3 or Azure when the server ends.
+        # At a restart, uploads under way are wound up, and connections to S3 or Azure closed.
         "lifespan": django_application,
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }

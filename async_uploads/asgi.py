@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
+from weakref import WeakSet
 
 import django
 from asgiref.sync import sync_to_async
@@ -20,6 +21,9 @@ from async_uploads.streaming import RequestStream, release_request_thread, wants
 
 Message = dict[str, Any]
 
+WIND_UP_WITHIN = 10.0
+"""Seconds for the rows and parts of the transfers that a server has cancelled as it stops."""
+
 
 class StreamingASGIHandler(ASGIHandler):
     """As Django's, except for views marked with ``streams_request_body``.
@@ -30,9 +34,13 @@ class StreamingASGIHandler(ASGIHandler):
 
     streams_request_bodies = True
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._streaming: WeakSet[asyncio.Task[Any]] = WeakSet()
+
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await self._live(receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -40,6 +48,9 @@ class StreamingASGIHandler(ASGIHandler):
         if not self.is_streaming_route(scope):
             await super().handle(scope, receive, send)
             return
+        task = asyncio.current_task()
+        if task is not None:
+            self._streaming.add(task)
         stream = RequestStream(receive)
         set_script_prefix(get_script_prefix(scope))
         await signals.request_started.asend(sender=self.__class__, scope=scope)
@@ -59,6 +70,18 @@ class StreamingASGIHandler(ASGIHandler):
         finally:
             await sync_to_async(response.close)()
 
+    async def _live(self, receive: Any, send: Any) -> None:
+        """The lifespan protocol (ASGI 3.0): nothing to start; at the end transfers are wound up, cloud clients closed.
+
+        uvicorn cancels what is still under way after its grace, and ends the process when this is done.
+        """
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        if self._streaming:
+            await asyncio.wait(list(self._streaming), timeout=WIND_UP_WITHIN)
+        await aclose_clients()
+        await send({"type": "lifespan.shutdown.complete"})
+
     def is_streaming_route(self, scope: Message) -> bool:
         if scope["method"] not in ("PUT", "POST"):
             return False
@@ -69,14 +92,6 @@ class StreamingASGIHandler(ASGIHandler):
             return wants_stream(get_resolver().resolve(path).func)
         except Resolver404:
             return False
-
-
-async def _live(receive: Any, send: Any) -> None:
-    """The lifespan protocol (ASGI 3.0): nothing to start; at the end the clients of cloud storages are closed."""
-    while (await receive())["type"] != "lifespan.shutdown":
-        await send({"type": "lifespan.startup.complete"})
-    await aclose_clients()
-    await send({"type": "lifespan.shutdown.complete"})
 
 
 class _AnswerBeforeEnd:

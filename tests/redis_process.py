@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -27,7 +28,15 @@ class RedisProcess:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         self._wait_for(self._port)
 
+    def pause(self) -> None:
+        """It keeps its connections and answers nothing, as behind a network that has gone."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
+        self.resume()  # a paused process does not end
         self._process.terminate()
         self._process.wait(timeout=20)
 
