@@ -62,5 +62,5 @@ async def apatiently(step: Callable[[], Awaitable[T]], *, patience: float | None
             if time.monotonic() + pause > deadline:
                 raise
         await sync_to_async(close_old_connections)()  # the thread would go on using the broken one
-        await asyncio.sleep(pause * (0.5 + random()))  # noqa: S311  # so that not all come back at once
+        await asyncio.sleep(pause * (0.5 + random()))  # noqa: S311  # nosec B311  # so that not all come back at once
         pause = min(2 * pause, LONGEST_PAUSE)

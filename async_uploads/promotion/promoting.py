@@ -170,7 +170,7 @@ async def _afail(temp_file: AsyncTempFile, error: Exception) -> None:
 def _back_off(attempts: int) -> float:
     """Seconds until the next attempt. What failed together, as where a cloud was away, is not tried again together."""
     longest = min(RETRY_DELAY * 2.0 ** (attempts - 1), LONGEST_RETRY_DELAY)
-    return random.uniform(longest / 2, longest)  # noqa: S311  # no secret
+    return random.uniform(longest / 2, longest)  # noqa: S311  # nosec B311  # no secret
 
 
 async def _await_arrival(temp_file: AsyncTempFile, error: Exception) -> None:
