@@ -157,11 +157,14 @@ async def _acommit(incoming: IncomingFile) -> None:
 async def _aaccept_once(temp_file: AsyncTempFile) -> None:
     """As ``aaccept``, and content where the row has got that far already: by the promotion of a record that was saved
     meanwhile, or by an attempt of ours whose answer was lost with the connection."""
+    version = temp_file.version
     try:
         await aaccept(temp_file)
     except (UploadStateError, FileNotFoundError):  # once it is promoted, its bytes are elsewhere
         await sync_to_async(temp_file.reload)()
-        if temp_file.state not in ACCEPTED_STATES:
+        # Where there were more moves, it was taken from this transfer, and another one has arrived.
+        is_another = temp_file.state == State.UPLOADED and temp_file.version != version + 1
+        if is_another or temp_file.state not in ACCEPTED_STATES:
             raise
 
 
