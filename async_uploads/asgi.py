@@ -10,9 +10,9 @@ from weakref import WeakSet
 import django
 from asgiref.sync import sync_to_async
 from django.core import signals
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import BadRequest, ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBadRequest
 from django.urls import Resolver404, get_resolver, set_script_prefix
 
 from async_uploads.checks import check_storages
@@ -69,6 +69,13 @@ class StreamingASGIHandler(ASGIHandler):
             await self.send_response(response, _AnswerBeforeEnd(scope, stream, send))
         finally:
             await sync_to_async(response.close)()
+
+    def create_request(self, scope: Any, body_file: Any) -> Any:
+        """As Django's, and a head that can't be understood is the client's mistake, no failure of ours (Django 6.1)."""
+        try:
+            return super().create_request(scope, body_file)
+        except BadRequest:
+            return None, HttpResponseBadRequest()
 
     async def _live(self, receive: Any, send: Any) -> None:
         """The lifespan protocol (ASGI 3.0): nothing to start; at the end transfers are wound up, cloud clients closed.
