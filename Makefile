@@ -30,9 +30,10 @@ BESIDE = exec env $(IN_CLOUD) $(VENV) -m asgi_app.storage_server
 help:
 	@echo 'make demo         the demo on http://127.0.0.1:$(PORT)/ (PORT=8001 changes it)'
 	@echo '                  STORAGE=s3 or STORAGE=azure: with a server that stands for the cloud beside it'
-	@echo 'make test         the whole suite with branch coverage (PYTEST_ARGS="-k name" for a part)'
+	@echo 'make test         the whole suite with branch coverage, on SQLite and then, in part, on PostgreSQL'
+	@echo '                  (PYTEST_ARGS="-k name" for a part)'
 	@echo 'make test-postgresql'
-	@echo '                  all but browsers and cloud storages, on PostgreSQL in place of SQLite'
+	@echo '                  all of it but browsers and cloud storages, on PostgreSQL in place of SQLite'
 	@echo 'make test-newest  the suite on Python 3.13 with the newest Django'
 	@echo 'make lint         ruff, bandit, pip check and tsc'
 	@echo 'make types        mypy'
