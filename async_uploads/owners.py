@@ -34,7 +34,7 @@ class Owner:
     user: str = ""
     session: str = ""
     address: str = ""
-    """Of an anonymous visitor who begins an upload: a keyed hash of the network address; empty where it is not known."""
+    """A keyed hash of the network address of an anonymous visitor who begins an upload; empty where not known."""
 
     @classmethod
     def of_user(cls, user: Any) -> Owner:

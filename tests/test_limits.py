@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import subprocess
 import sys
@@ -14,16 +15,18 @@ import httpx
 import pytest
 from django.http import HttpRequest
 from django.test import AsyncClient
-from django.urls import reverse
+from PIL import Image
 from pytest_django import Settings
 
-from async_uploads.exceptions import TooManyUploads
+from async_uploads.exceptions import TooManyUploads, TypeNotAllowed
+from async_uploads.inspection import measure_image, pixel_limit
 from async_uploads.models import AsyncTempFile
 from async_uploads.owners import hashed_address
 from async_uploads.temp_files import expiry
 from async_uploads.uploads import limiting
 from tests.asking import as_json, ask_ticket, send, url_of
 from tests.conftest import field_id_of, image_bytes, ticket_for, visiting
+from tests.drfapp.asking import ask_for_ticket, client_of
 from tests.processes import ROOT
 from tests.races.crowd import acrowded, crowded, kinds
 from tests.testapp.models import Picture
@@ -106,20 +109,23 @@ async def test_a_refused_upload_is_not_told_as_begun(
     assert len(begun) == 1
 
 
-@pytest.mark.parametrize("how", ["by GET", "by the API"])
-async def test_every_way_in_counts_addresses(how: str, settings: Settings) -> None:
+async def test_who_asks_by_get_is_counted_by_address(settings: Settings) -> None:
     settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 1}
-    asked = {"fieldId": field_id_of(), "filename": "a.txt"}
+    url = url_of("generate-upload-url", fieldId=field_id_of(), filename="a.txt")
 
-    async def ask() -> Any:
-        if how == "by GET":
-            return await AsyncClient().get(url_of("generate-upload-url"), asked)
-        url = reverse("async_uploads_api:generate-upload-url")
-        return await AsyncClient().post(url, asked, content_type="application/json")
-
-    answers = [await ask(), await ask()]
+    answers = [await AsyncClient().get(url) for _twice in range(2)]
 
     assert [answer.status_code for answer in answers] == [200, 429]
+
+
+@pytest.mark.urls("tests.drfapp.urls")
+async def test_of_an_api_whoever_has_no_token_is_counted_by_address(settings: Settings) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 1}
+    ada = await client_of("ada")
+
+    answers = [await ask_for_ticket(client) for client in (AsyncClient(), AsyncClient(), ada, ada)]
+
+    assert [answer.status_code for answer in answers] == [200, 429, 200, 200]
     assert answers[1].json()["code"] == "too_many_uploads"
 
 
@@ -129,7 +135,7 @@ async def test_only_who_begins_an_upload_is_asked_for_an_address(
     ticket = await ask_ticket(async_client)
     settings.ASYNC_UPLOADS = {"CLIENT_ADDRESS": f"{__name__}.no_address"}
 
-    answer = await async_client.get(ticket["statusUrl"])
+    answer = await async_client.get(url_of("upload-status", key=ticket["key"]))
 
     assert answer.status_code == 200
 
@@ -188,7 +194,7 @@ def test_addresses_of_one_person_are_one_and_none_is_stored() -> None:
 
 @pytest.mark.on_postgresql
 @pytest.mark.parametrize("attempt", range(3))
-async def test_of_many_requests_at_once_as_many_pass_as_there_is_room_for(
+async def test_of_many_requests_at_once_none_slips_through(
     settings: Settings, server: str, attempt: int
 ) -> None:
     settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 10}
@@ -218,7 +224,11 @@ def test_of_an_owner_and_addresses_at_once_none_waits_for_ever(settings: Setting
 
 
 def row_of(number: int, **more: Any) -> AsyncTempFile:
-    whole = {"key": f"async-temp-files/2026/11/22/{number}-a.txt", "name": "a.txt", "expires_at": expiry(3600)}
+    whole = {
+        "key": f"async-temp-files/2026/11/22/{number}-a.txt",
+        "name": "a.txt",
+        "expires_at": expiry(3600),
+    }
     return AsyncTempFile(model="testapp.document", field_name="file", **whole, **more)
 
 
@@ -357,7 +367,37 @@ async def test_an_image_with_too_many_pixels_is_refused(
     answer = await send(async_client, ticket, image_bytes(size=(7, 5)))
 
     assert (answer.status_code, answer.json()["code"]) == (415, "type_not_allowed")
+    assert answer.json()["detail"] == "The image has too many pixels: at most 34 are allowed."
     assert "An image was refused: 7 x 5 pixels, and at most 34." in told(caplog)
+
+
+def test_above_what_pillow_reads_the_number_that_is_told_is_pillows(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    settings.ASYNC_UPLOADS = {"MAX_IMAGE_PIXELS": 1_000_000}
+    caplog.set_level(logging.INFO, "async_uploads")
+
+    with pytest.raises(TypeNotAllowed, match="at most 20 are allowed"):
+        measure_image(io.BytesIO(image_bytes(size=(7, 5))))
+
+    assert "exceeds limit of 20 pixels" in told(caplog)[0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "pillows", "limit"), [(None, None, None), (34, None, 34), (None, 10, 10), (15, 10, 15)]
+)
+def test_the_setting_goes_before_pillows_limit(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: int | None,
+    pillows: int | None,
+    limit: int | None,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillows)
+    settings.ASYNC_UPLOADS = {"MAX_IMAGE_PIXELS": setting}
+
+    assert pixel_limit() == limit
 
 
 BOMB = """
