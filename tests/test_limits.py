@@ -13,8 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import connection
 from django.http import HttpRequest
 from django.test import AsyncClient
+from django.test.utils import CaptureQueriesContext
 from PIL import Image
 from pytest_django import Settings
 
@@ -29,6 +31,7 @@ from tests.conftest import field_id_of, image_bytes, ticket_for, visiting
 from tests.drfapp.asking import ask_for_ticket, client_of
 from tests.processes import ROOT
 from tests.races.crowd import acrowded, crowded, kinds
+from tests.servers.postgresql import PostgreSQL
 from tests.testapp.models import Picture
 from tests.watching import eventually, parts_of
 from tests.wire import Wire, wired
@@ -221,6 +224,20 @@ def test_of_an_owner_and_addresses_at_once_none_waits_for_ever(settings: Setting
     answers = crowded(begin, 20)
 
     assert kinds(answers) == {"done": 20}
+
+
+@pytest.mark.postgresql_only
+def test_where_there_is_no_limit_nobody_waits(settings: Settings, postgresql: PostgreSQL) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": None}
+
+    with CaptureQueriesContext(connection) as unlimited:
+        limiting.insert_within_limits(row_of(1, address="a"))
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 10}
+    with CaptureQueriesContext(connection) as limited:
+        limiting.insert_within_limits(row_of(2, address="a"))
+
+    assert "advisory" not in str(unlimited.captured_queries)
+    assert str(limited.captured_queries).count("advisory") == 1
 
 
 def row_of(number: int, **more: Any) -> AsyncTempFile:

@@ -34,7 +34,11 @@ def insert_within_limits(temp_file: AsyncTempFile) -> None:
     none slips through either, but where they come at the same instant, more may be refused than need be.
     """
     using = router.db_for_write(AsyncTempFile, instance=temp_file)
-    with _one_at_a_time(using, [whose for whose in (temp_file.owner, temp_file.address) if whose]):
+    limited = {
+        temp_file.owner: upload_settings.MAX_PENDING_PER_OWNER,
+        temp_file.address: upload_settings.MAX_PENDING_PER_ADDRESS,
+    }
+    with _one_at_a_time(using, [whose for whose, limit in limited.items() if whose and limit is not None]):
         # Insert first: it makes SQLite's transaction a writing one, of which there is one at a time.
         temp_file.save(using=using, force_insert=True)
         excess = _excess(temp_file, using)
