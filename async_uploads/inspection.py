@@ -217,26 +217,40 @@ def disposition(filename: str, *, inline: bool) -> str:
     return content_disposition_header(not inline, filename.rstrip("\r\n")) or "inline"
 
 
+def pixel_limit() -> int | None:
+    """Width times height: ``MAX_IMAGE_PIXELS``, the setting, or where that is None, Pillow's own; None for any number.
+
+    Pillow reads nothing above twice its own limit, whatever the setting says.
+    """
+    own, setting = Image.MAX_IMAGE_PIXELS, upload_settings.MAX_IMAGE_PIXELS
+    if setting is None or own is None:
+        return own if setting is None else setting
+    return min(setting, 2 * own)
+
+
 def measure_image(file: BinaryIO) -> tuple[int, int]:
     """Width and height in pixels as stored. Blocking: call it in a thread.
 
-    Raises TypeNotAllowed for what Pillow can't read, and for more pixels than ``MAX_IMAGE_PIXELS``, the setting or,
-    where that is None, Pillow's own.
+    Raises TypeNotAllowed for what Pillow can't read, and for more pixels than ``pixel_limit`` tells.
     """
-    limit = upload_settings.MAX_IMAGE_PIXELS or Image.MAX_IMAGE_PIXELS
+    limit = pixel_limit()
     try:
         with Image.open(file) as image:
             width, height = image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        logger.info("An image was refused: more than %s pixels.", limit)
-        raise TypeNotAllowed(_("The image has too many pixels.")) from error
+        logger.info("An image was refused: %s", error)
+        raise TypeNotAllowed(_too_many_pixels(limit)) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
         raise TypeNotAllowed(_("The file is not an image that can be read.")) from error
     # Pillow only warns up to twice its limit, and to turn a warning into an error is not safe in threads.
     if limit is not None and width * height > limit:
         logger.info("An image was refused: %d x %d pixels, and at most %d.", width, height, limit)
-        raise TypeNotAllowed(_("The image has too many pixels."))
+        raise TypeNotAllowed(_too_many_pixels(limit))
     return width, height
+
+
+def _too_many_pixels(limit: int | None) -> str:
+    return _("The image has too many pixels: at most %(limit)s are allowed.") % {"limit": limit}
 
 
 def _agrees(content_type: str, declared: str | None) -> bool:

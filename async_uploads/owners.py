@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -34,7 +34,7 @@ class Owner:
     user: str = ""
     session: str = ""
     address: str = ""
-    """A keyed hash of an anonymous visitor's network address; empty where it is not known."""
+    """A keyed hash of the network address of an anonymous visitor who begins an upload; empty where not known."""
 
     @classmethod
     def of_user(cls, user: Any) -> Owner:
@@ -79,11 +79,9 @@ def current_owner(*, create: bool = False) -> Owner | None:
 
 def owner_of_request(request: HttpRequest) -> Owner:
     session = getattr(request, "session", None)
-    user = _user_identity(getattr(request, "user", None))
     return Owner(
-        user=user,
+        user=_user_identity(getattr(request, "user", None)),
         session=_session_identity(session.get(SESSION_KEY) if session is not None else None),
-        address="" if user else hashed_address(_address_of(request)),
     )
 
 
@@ -133,10 +131,12 @@ def _anew_owner(store: type[Any], session_key: str | None) -> Owner:
 def _owner_in_thread(request: HttpRequest, create: bool) -> Owner:
     owner = owner_of_request(request)
     session = getattr(request, "session", None)
-    if not create or owner.identity or session is None:
+    if not create or owner.user:
         return owner
-    session[SESSION_KEY] = get_random_string(32)
-    return owner_of_request(request)
+    if not owner.session and session is not None:
+        session[SESSION_KEY] = get_random_string(32)
+        owner = owner_of_request(request)
+    return replace(owner, address=hashed_address(_address_of(request)))
 
 
 def _owner_of_scope(scope: Mapping[str, Any]) -> Owner:

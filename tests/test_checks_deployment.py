@@ -8,6 +8,7 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core import checks
+from PIL import Image
 
 from async_uploads.storage.direct import ServedByDjango
 from tests.checking import found, the_only
@@ -86,6 +87,23 @@ def test_limit_of_a_body_that_is_too_small(settings: Any, limit: int) -> None:
 
     assert str(limit) in message.msg
     assert "max_size" in str(message.hint)
+
+
+@pytest.mark.parametrize(("setting", "pillows"), [(200, 100), (10**12, None), (None, 100), ("many", 100)])
+def test_limit_of_pixels_that_pillow_keeps(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, setting: Any, pillows: int | None
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillows)
+    settings.ASYNC_UPLOADS = {"MAX_IMAGE_PIXELS": setting}
+
+    assert "async_uploads.W013" not in found()
+
+
+def test_limit_of_pixels_above_pillows(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    settings.ASYNC_UPLOADS = {"MAX_IMAGE_PIXELS": 201}
+
+    assert "no effect above 200" in the_only("async_uploads.W013").msg
 
 
 @pytest.mark.parametrize(

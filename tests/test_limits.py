@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import subprocess
 import sys
@@ -12,21 +13,36 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import connection
 from django.http import HttpRequest
 from django.test import AsyncClient
+from django.test.utils import CaptureQueriesContext
+from PIL import Image
 from pytest_django import Settings
 
+from async_uploads.exceptions import TooManyUploads, TypeNotAllowed
+from async_uploads.inspection import measure_image, pixel_limit
 from async_uploads.models import AsyncTempFile
 from async_uploads.owners import hashed_address
+from async_uploads.temp_files import expiry
+from async_uploads.uploads import limiting
 from tests.asking import as_json, ask_ticket, send, url_of
 from tests.conftest import field_id_of, image_bytes, ticket_for, visiting
+from tests.drfapp.asking import ask_for_ticket, client_of
 from tests.processes import ROOT
-from tests.races.crowd import acrowded, kinds
+from tests.races.crowd import acrowded, crowded, kinds
+from tests.servers.postgresql import PostgreSQL
 from tests.testapp.models import Picture
 from tests.watching import eventually, parts_of
 from tests.wire import Wire, wired
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def nobody_told() -> None:
+    """What was told in the test before does not count."""
+    limiting._told.clear()
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -53,9 +69,82 @@ async def test_who_drops_cookies_is_known_by_address(
 
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
     assert answers[-1].json()["code"] == "too_many_uploads"
-    assert await AsyncTempFile.objects.acount() == 3
-    line = "An upload was refused: a visitor has 3 unfinished ones (MAX_PENDING_PER_ADDRESS)."
-    assert told(caplog)[0] == line
+    rows = [row async for row in AsyncTempFile.objects.all()]
+    assert len(rows) == 3
+    who = f"the address {hashed_address('127.0.0.1')}"
+    line = f"An upload was refused: {who} has 3 unfinished ones (MAX_PENDING_PER_ADDRESS)."
+    assert {row.address for row in rows} == {hashed_address("127.0.0.1")}
+    assert told(caplog) == [line], "Once, however many were refused."
+
+
+async def test_each_owner_and_address_is_told_again_after_a_while(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 1}
+    for _time in range(3):
+        await ask_anew()
+    assert len(told(caplog)) == 1
+
+    monkeypatch.setattr(limiting, "LOG_INTERVAL", 0.0)
+    await ask_anew()
+
+    assert len(told(caplog)) == 2
+
+
+async def test_a_session_is_not_told(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_OWNER": 0}
+
+    await ask_anew()
+
+    assert told(caplog) == ["An upload was refused: a visitor has 0 unfinished ones (MAX_PENDING_PER_OWNER)."]
+
+
+async def test_a_refused_upload_is_not_told_as_begun(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 1}
+    caplog.set_level(logging.INFO, "async_uploads")
+
+    for _time in range(4):
+        await ask_anew()
+
+    begun = [record for record in caplog.records if getattr(record, "to_state", None) == "pending"]
+    assert len(begun) == 1
+
+
+async def test_who_asks_by_get_is_counted_by_address(settings: Settings) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 1}
+    url = url_of("generate-upload-url", fieldId=field_id_of(), filename="a.txt")
+
+    answers = [await AsyncClient().get(url) for _twice in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 429]
+
+
+@pytest.mark.urls("tests.drfapp.urls")
+async def test_of_an_api_whoever_has_no_token_is_counted_by_address(settings: Settings) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 1}
+    ada = await client_of("ada")
+
+    answers = [await ask_for_ticket(client) for client in (AsyncClient(), AsyncClient(), ada, ada)]
+
+    assert [answer.status_code for answer in answers] == [200, 429, 200, 200]
+    assert answers[1].json()["code"] == "too_many_uploads"
+
+
+async def test_only_who_begins_an_upload_is_asked_for_an_address(
+    settings: Settings, async_client: AsyncClient
+) -> None:
+    ticket = await ask_ticket(async_client)
+    settings.ASYNC_UPLOADS = {"CLIENT_ADDRESS": f"{__name__}.no_address"}
+
+    answer = await async_client.get(url_of("upload-status", key=ticket["key"]))
+
+    assert answer.status_code == 200
+
+
+def no_address(request: HttpRequest) -> str | None:
+    raise AssertionError("Nobody needs it.")
 
 
 async def test_a_person_who_is_logged_in_is_not_counted_by_address(
@@ -107,7 +196,10 @@ def test_addresses_of_one_person_are_one_and_none_is_stored() -> None:
 
 
 @pytest.mark.on_postgresql
-async def test_of_many_requests_at_once_none_slips_through(settings: Settings, server: str) -> None:
+@pytest.mark.parametrize("attempt", range(3))
+async def test_of_many_requests_at_once_none_slips_through(
+    settings: Settings, server: str, attempt: int
+) -> None:
     settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 10}
 
     async def ask(number: int) -> httpx.Response:
@@ -117,8 +209,61 @@ async def test_of_many_requests_at_once_none_slips_through(settings: Settings, s
 
     answers = await acrowded(ask, 40)
 
-    assert set(kinds(answers)) <= {"200", "429"}
-    assert await AsyncTempFile.objects.acount() <= 10
+    assert kinds(answers) == {"200": 10, "429": 30}
+    assert await AsyncTempFile.objects.acount() == 10
+
+
+@pytest.mark.on_postgresql
+def test_of_an_owner_and_addresses_at_once_none_waits_for_ever(settings: Settings) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_OWNER": 10, "MAX_PENDING_PER_ADDRESS": 10}
+
+    def begin(number: int) -> None:
+        owner, address = f"session:{number % 3}", f"address{number // 3 % 3}"
+        limiting.insert_within_limits(row_of(number, owner=owner, address=address))
+
+    answers = crowded(begin, 20)
+
+    assert kinds(answers) == {"done": 20}
+
+
+@pytest.mark.postgresql_only
+def test_where_there_is_no_limit_nobody_waits(settings: Settings, postgresql: PostgreSQL) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": None}
+
+    with CaptureQueriesContext(connection) as unlimited:
+        limiting.insert_within_limits(row_of(1, address="a"))
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 10}
+    with CaptureQueriesContext(connection) as limited:
+        limiting.insert_within_limits(row_of(2, address="a"))
+
+    assert "advisory" not in str(unlimited.captured_queries)
+    assert str(limited.captured_queries).count("advisory") == 1
+
+
+def row_of(number: int, **more: Any) -> AsyncTempFile:
+    whole = {
+        "key": f"async-temp-files/2026/11/22/{number}-a.txt",
+        "name": "a.txt",
+        "expires_at": expiry(3600),
+    }
+    return AsyncTempFile(model="testapp.document", field_name="file", **whole, **more)
+
+
+class AnotherDatabase:
+    """The vendor is all that is asked of it."""
+
+    vendor = "mysql"
+
+
+def test_other_databases_let_none_through_either(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 1}
+    monkeypatch.setattr(limiting, "connections", {"default": AnotherDatabase()})
+    limiting.insert_within_limits(row_of(1, address="a"))
+
+    with pytest.raises(TooManyUploads):
+        limiting.insert_within_limits(row_of(2, address="a"))
+
+    assert AsyncTempFile.objects.count() == 1
 
 
 ####################################
@@ -239,7 +384,37 @@ async def test_an_image_with_too_many_pixels_is_refused(
     answer = await send(async_client, ticket, image_bytes(size=(7, 5)))
 
     assert (answer.status_code, answer.json()["code"]) == (415, "type_not_allowed")
+    assert answer.json()["detail"] == "The image has too many pixels: at most 34 are allowed."
     assert "An image was refused: 7 x 5 pixels, and at most 34." in told(caplog)
+
+
+def test_above_what_pillow_reads_the_number_that_is_told_is_pillows(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    settings.ASYNC_UPLOADS = {"MAX_IMAGE_PIXELS": 1_000_000}
+    caplog.set_level(logging.INFO, "async_uploads")
+
+    with pytest.raises(TypeNotAllowed, match="at most 20 are allowed"):
+        measure_image(io.BytesIO(image_bytes(size=(7, 5))))
+
+    assert "exceeds limit of 20 pixels" in told(caplog)[0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "pillows", "limit"), [(None, None, None), (34, None, 34), (None, 10, 10), (15, 10, 15)]
+)
+def test_the_setting_goes_before_pillows_limit(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: int | None,
+    pillows: int | None,
+    limit: int | None,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillows)
+    settings.ASYNC_UPLOADS = {"MAX_IMAGE_PIXELS": setting}
+
+    assert pixel_limit() == limit
 
 
 BOMB = """

@@ -7,7 +7,7 @@ from django.core.checks import Tags
 
 from async_uploads.checks.fields import check_max_length, check_storages, check_urls
 from async_uploads.checks.layers import check_channel_layer, check_layer_in_memory, check_layer_of_deployment
-from async_uploads.checks.limits import check_body_limit, check_proxies
+from async_uploads.checks.limits import check_body_limit, check_pixels, check_proxies
 from async_uploads.checks.options import check_max_size, check_restrictions
 from async_uploads.checks.project import (
     OWNER_MIDDLEWARE,
@@ -40,6 +40,7 @@ def register_checks() -> None:
         check_restrictions,
         check_max_size,
         check_body_limit,
+        check_pixels,
         check_tasks,
     ):
         checks.register(check, TAG)

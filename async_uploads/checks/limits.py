@@ -8,7 +8,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from PIL import Image
 
+from async_uploads.conf import SETTINGS_NAME, upload_settings
 from async_uploads.registry import all_registries, takes_uploads
 
 SMALLEST_BODY_LIMIT = 4096
@@ -23,6 +25,19 @@ def check_body_limit(**kwargs: Any) -> Iterator[checks.CheckMessage]:
             "names are refused.",
             hint=f"Set it to {SMALLEST_BODY_LIMIT} or more. It does not limit the uploads themselves: max_size does.",
             id="async_uploads.W009",
+        )
+
+
+def check_pixels(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    wanted, own = upload_settings.MAX_IMAGE_PIXELS, Image.MAX_IMAGE_PIXELS
+    # What is no number is an error of its own.
+    if isinstance(wanted, int) and own is not None and wanted > 2 * own:
+        yield checks.Warning(
+            f"{SETTINGS_NAME}['MAX_IMAGE_PIXELS'] = {wanted} has no effect above {2 * own}: Pillow refuses "
+            "to read larger images.",
+            hint="Raise PIL.Image.MAX_IMAGE_PIXELS, too, or leave MAX_IMAGE_PIXELS out.",
+            obj=SETTINGS_NAME,
+            id="async_uploads.W013",
         )
 
 

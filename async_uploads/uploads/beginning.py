@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import FieldError, ValidationError
 from django.db import DataError, models
-from django.db.models import Count, Q
-from django.utils import timezone
 
 from async_uploads.conf import upload_settings
-from async_uploads.exceptions import TooManyUploads, UploadNotFound
+from async_uploads.exceptions import UploadNotFound
 from async_uploads.inspection import check_name, check_size, clean_name
-from async_uploads.owners import USER_PREFIX, Owner
+from async_uploads.owners import Owner
 from async_uploads.permissions import arequire
 from async_uploads.storage.base import AsyncUploadStorage, GenerateUploadUrlResponse
-from async_uploads.temp_files import OPEN_STATES, AsyncTempFile, expiry
+from async_uploads.temp_files import AsyncTempFile, expiry
+from async_uploads.uploads.limiting import insert_within_limits
 from async_uploads.uploads.outages import logged_outage
-
-logger: logging.Logger = logging.getLogger("async_uploads")
 
 
 def find_record(records: models.QuerySet[Any], pk: Any) -> models.Model:
@@ -82,7 +78,7 @@ async def abegin(
         total=size,
         expires_at=expiry(expire),
     )
-    await sync_to_async(_insert_within_limit)(temp_file)
+    await sync_to_async(insert_within_limits)(temp_file)
     with logged_outage("The upload URL", field, temp_file.key):
         how = await storage.agenerate_upload_url(
             temp_file.key,
@@ -92,29 +88,3 @@ async def abegin(
             content_type=content_type or None,
         )
     return temp_file, how
-
-
-def _insert_within_limit(temp_file: AsyncTempFile) -> None:
-    """Insert first and count then: of many requests at once, each sees those before it, and none slips through."""
-    temp_file.save(force_insert=True)
-    unfinished = AsyncTempFile.objects.filter(state__in=OPEN_STATES, expires_at__gt=timezone.now()).order_by()
-    of_owner, of_address = Q(owner=temp_file.owner), Q(address=temp_file.address)
-    none: Any = Q(pk__in=[])
-    counts = unfinished.filter(
-        (of_owner if temp_file.owner else none) | (of_address if temp_file.address else none)
-    ).aggregate(of_owner=Count("pk", filter=of_owner), of_address=Count("pk", filter=of_address))
-    limits = (
-        ("MAX_PENDING_PER_OWNER", temp_file.owner, counts["of_owner"], upload_settings.MAX_PENDING_PER_OWNER),
-        (
-            "MAX_PENDING_PER_ADDRESS",
-            temp_file.address,
-            counts["of_address"],
-            upload_settings.MAX_PENDING_PER_ADDRESS,
-        ),
-    )
-    for setting, whose, count, limit in limits:
-        if whose and limit is not None and count > limit:
-            temp_file.delete()
-            who = whose if whose.startswith(USER_PREFIX) else "a visitor"  # a session's value is a secret
-            logger.warning("An upload was refused: %s has %d unfinished ones (%s).", who, count - 1, setting)
-            raise TooManyUploads()
