@@ -12,6 +12,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.watching import PATIENCE
+from tests.wire import Wire
 
 Message = dict[str, Any]
 
@@ -69,3 +70,21 @@ async def status_socket(
         origin=origin or address,  # type: ignore[arg-type]  # a NewType of str
     ) as connection:
         yield StatusSocket(connection)
+
+
+async def listen_without_reading(wire: Wire, client: httpx.AsyncClient, key: str) -> None:
+    """Subscribe by hand to the visitor's upload; what comes is left in the socket."""
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in client.cookies.jar)
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": 13,
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Origin": str(client.base_url).rstrip("/"),
+        "Cookie": cookies,
+    }
+    await wire.begin("GET", "/ws/async-uploads/", headers)
+    assert (await wire.head()).status == 101
+    content = json.dumps({"action": "subscribe", "keys": [key]}).encode()
+    # RFC 6455, 5.2: a text of up to 64 KiB, with a mask of zeros.
+    await wire.send(bytes([0x81, 0x80 | 126]) + len(content).to_bytes(2, "big") + bytes(4) + content)

@@ -21,7 +21,7 @@ from async_uploads.consumers.outbox import Outbox
 from async_uploads.events import MESSAGE_TYPE, group_of
 from async_uploads.models import AsyncTempFile
 from tests.conftest import ticket_for, upload, visiting
-from tests.status_socket import StatusSocket, status_socket
+from tests.status_socket import StatusSocket, listen_without_reading, status_socket
 from tests.watching import eventually
 from tests.wire import wired
 
@@ -82,22 +82,8 @@ async def test_a_socket_that_never_reads_slows_nobody(server: str, visitor: http
     """Five thousand events for two sockets, one of which reads nothing after its handshake."""
     ticket = await ticket_for(visitor, "report.txt")
     layer: Any = get_channel_layer()
-    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in visitor.cookies.jar)
     async with wired(server) as deaf, status_socket(visitor) as watcher:
-        await deaf.begin(
-            "GET",
-            "/ws/async-uploads/",
-            {
-                "Connection": "Upgrade",
-                "Upgrade": "websocket",
-                "Sec-WebSocket-Version": 13,
-                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-                "Origin": server,
-                "Cookie": cookies,
-            },
-        )
-        assert (await deaf.head()).status == 101
-        await deaf.send(text_frame(f'{{"action": "subscribe", "keys": ["{ticket["key"]}"]}}'))
+        await listen_without_reading(deaf, visitor, ticket["key"])
         await watcher.subscribe(ticket["key"])
         filler = "x" * 2000
         for seq in range(1, 5_001):
@@ -110,12 +96,6 @@ async def test_a_socket_that_never_reads_slows_nobody(server: str, visitor: http
 
     assert len(last) <= 5_000
     assert answer.status_code == 201
-
-
-def text_frame(text: str) -> bytes:
-    """RFC 6455, 5.2, with a mask of zeros."""
-    content = text.encode()
-    return bytes([0x81, 0x80 | 126]) + len(content).to_bytes(2, "big") + bytes(4) + content
 
 
 ####################################

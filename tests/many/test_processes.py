@@ -16,18 +16,20 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
 from django.conf import settings as project
 from django.utils import timezone
 from pytest_django import Settings
 from websockets.exceptions import ConnectionClosed
 
+from async_uploads.events import MESSAGE_TYPE, group_of
 from async_uploads.models import AsyncTempFile
 from tests.conftest import ticket_for, upload, visiting
 from tests.many import settings_of
 from tests.processes import ROOT, server_process
 from tests.redis_process import RedisProcess, redis_process
 from tests.servers.nginx import nginx_before
-from tests.status_socket import status_socket
+from tests.status_socket import listen_without_reading, status_socket
 from tests.testapp.models import Document
 from tests.watching import eventually
 from tests.wire import wired
@@ -146,6 +148,25 @@ async def test_nginx_sends_the_bytes_to_whom_django_allows(
     assert whole.headers["cache-control"].startswith("private")
     assert (part.status_code, part.content) == (206, b"234")
     assert past_django.status_code == 404
+
+
+async def test_a_socket_that_never_reads_takes_no_memory(environment: dict[str, str]) -> None:
+    """Fifty megabytes of news for it, and for one beside it that reads."""
+    layer: Any = get_channel_layer()
+    async with server_process(environment=environment) as process, visiting(process.address) as visitor:
+        ticket = await ticket_for(visitor, "report.txt")
+        async with wired(process.address) as deaf, status_socket(visitor) as watcher:
+            await listen_without_reading(deaf, visitor, ticket["key"])
+            await watcher.subscribe(ticket["key"])
+            before = process.peak_memory
+            for seq in range(1, 10_001):
+                event = {"type": "status", "key": ticket["key"], "state": "uploading", "seq": seq}
+                message = {"type": MESSAGE_TYPE, "status": {**event, "name": "x" * 5000}}
+                await layer.group_send(group_of(ticket["key"]), message)
+                if seq % 50 == 0:  # a layer takes a hundred messages for a channel, and drops what is more
+                    await watcher.hear_until(lambda heard, seq=seq: heard["seq"] >= seq)  # type: ignore[misc]  # bound at once
+
+            assert process.peak_memory - before < 16 * 1024 * 1024
 
 
 async def test_redis_goes_and_comes_back_while_uploads_and_saves_go_on(
