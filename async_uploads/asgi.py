@@ -21,8 +21,9 @@ from async_uploads.streaming import RequestStream, release_request_thread, wants
 
 Message = dict[str, Any]
 
+CANCELLED_WITHIN = 2.0
 WIND_UP_WITHIN = 10.0
-"""Seconds for the rows and parts of the transfers that a server has cancelled as it stops."""
+"""Seconds for the rows and parts of transfers as a server stops: where it has cancelled them, and where we have to."""
 
 
 class StreamingASGIHandler(ASGIHandler):
@@ -78,16 +79,22 @@ class StreamingASGIHandler(ASGIHandler):
             return None, HttpResponseBadRequest()
 
     async def _live(self, receive: Any, send: Any) -> None:
-        """The lifespan protocol (ASGI 3.0): nothing to start; at the end transfers are wound up, cloud clients closed.
-
-        uvicorn cancels what is still under way after its grace, and ends the process when this is done.
-        """
+        """The lifespan protocol (ASGI 3.0): nothing to start; at the end transfers are wound up, cloud clients closed."""
         while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
-        if self._streaming:
-            await asyncio.wait(list(self._streaming), timeout=WIND_UP_WITHIN)
+        await self._wind_up()
         await aclose_clients()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _wind_up(self) -> None:
+        """uvicorn has cancelled what is still under way after its grace, hypercorn has not; both end the process then."""
+        under_way = set(self._streaming)
+        if under_way:
+            _ended, under_way = await asyncio.wait(under_way, timeout=CANCELLED_WITHIN)
+        for task in under_way:
+            task.cancel()
+        if under_way:
+            await asyncio.wait(under_way, timeout=WIND_UP_WITHIN)
 
     def is_streaming_route(self, scope: Message) -> bool:
         if scope["method"] not in ("PUT", "POST"):
