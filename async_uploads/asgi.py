@@ -79,7 +79,7 @@ class StreamingASGIHandler(ASGIHandler):
             return None, HttpResponseBadRequest()
 
     async def _live(self, receive: Any, send: Any) -> None:
-        """The lifespan protocol (ASGI 3.0): nothing to start; at the end transfers are wound up, cloud clients closed."""
+        """The lifespan protocol (ASGI 3.0): at the end transfers are wound up, and clients of clouds closed."""
         while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
         await self._wind_up()
@@ -87,7 +87,7 @@ class StreamingASGIHandler(ASGIHandler):
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _wind_up(self) -> None:
-        """uvicorn has cancelled what is still under way after its grace, hypercorn has not; both end the process then."""
+        """uvicorn has cancelled what is still under way after its grace, hypercorn has not; both end right after this."""
         under_way = set(self._streaming)
         if under_way:
             _ended, under_way = await asyncio.wait(under_way, timeout=CANCELLED_WITHIN)

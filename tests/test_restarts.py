@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -24,8 +25,13 @@ SERVERS = [
 ]
 
 
+WAITS_FOR_CLIENTS = "From Python 3.12 on, hypercorn waits until its clients have gone, whatever its grace."
+
+
 @pytest.mark.parametrize(("kind", "grace"), SERVERS)
 async def test_uploads_under_way_can_be_sent_again_after_a_restart(kind: str, grace: Sequence[str]) -> None:
+    if kind == "hypercorn" and sys.version_info >= (3, 12):
+        pytest.skip(WAITS_FOR_CLIENTS)
     async with AsyncExitStack() as stack:
         process = await stack.enter_async_context(server_process(kind, arguments=grace))
         visitor = await stack.enter_async_context(visiting(process.address))
