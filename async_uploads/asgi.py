@@ -87,7 +87,7 @@ class StreamingASGIHandler(ASGIHandler):
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _wind_up(self) -> None:
-        """uvicorn has cancelled what is still under way after its grace, hypercorn has not; both end right after this."""
+        """uvicorn has cancelled what is under way after its grace, hypercorn has not; both end right after this."""
         under_way = set(self._streaming)
         if under_way:
             _ended, under_way = await asyncio.wait(under_way, timeout=CANCELLED_WITHIN)
