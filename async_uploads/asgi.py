@@ -88,7 +88,8 @@ class StreamingASGIHandler(ASGIHandler):
 
     async def _wind_up(self) -> None:
         """uvicorn has cancelled what is under way after its grace, hypercorn has not; both end right after this."""
-        under_way = set(self._streaming)
+        loop = asyncio.get_running_loop()
+        under_way = {task for task in self._streaming if task.get_loop() is loop}
         if under_way:
             _ended, under_way = await asyncio.wait(under_way, timeout=CANCELLED_WITHIN)
         for task in under_way:
