@@ -62,6 +62,26 @@ async def test_of_what_waits_the_newest_is_sent_and_in_order() -> None:
     assert sent[-3:] == [("a", 999), ("b", 999), (None, None)]
 
 
+async def test_a_reader_that_keeps_reading_is_not_stuck_however_long_there_is_news() -> None:
+    sent: list[Any] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        await asyncio.sleep(0.01)
+        sent.append(message["seq"])
+        if message["seq"] < 60:  # there is always something waiting
+            outbox.put_status(status_of("a", message["seq"] + 1))
+
+    async def never() -> None:
+        sent.append("stuck")
+
+    outbox = Outbox(send, patience=0.3, on_stuck=never)
+    outbox.put_status(status_of("a", 1))
+    await eventually(lambda: "stuck" in sent or 60 in sent)
+    await outbox.aclose()
+
+    assert sent == list(range(1, 61))
+
+
 async def test_a_reader_that_is_stuck_is_given_up() -> None:
     given_up = asyncio.Event()
 

@@ -52,12 +52,13 @@ class Outbox:
     async def _run(self) -> None:
         while True:
             await self._some.wait()
-            try:
-                async with asyncio.timeout(self._patience):
-                    while self._waiting:
-                        await self._send(self._waiting.pop(next(iter(self._waiting))))
-                        await asyncio.sleep(0)
-            except TimeoutError:
-                await self._on_stuck()
-                return
+            while self._waiting:
+                message = self._waiting.pop(next(iter(self._waiting)))
+                try:
+                    async with asyncio.timeout(self._patience):
+                        await self._send(message)
+                except TimeoutError:
+                    await self._on_stuck()
+                    return
+                await asyncio.sleep(0)
             self._some.clear()

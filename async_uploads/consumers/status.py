@@ -76,9 +76,10 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
             outages.database.goes_on(error)
             await _close(send)
         finally:
-            for task in (self._watch, self._outbox):
-                if task is not None:
-                    await (task.aclose() if isinstance(task, Outbox) else _cancelled(task))
+            if self._watch is not None:
+                await _cancelled(self._watch)
+            if self._outbox is not None:
+                await self._outbox.aclose()
 
     async def dispatch(self, message: Any) -> None:
         """Without Channels' look at the database's connections, in another thread, for news that ask no database."""
@@ -192,7 +193,7 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
             self._outbox.put({"type": "error", "code": code, "key": key})
 
     async def _refuse_for_pace(self) -> None:
-        """With one error for each burst; who goes on all the same is no browser of ours."""
+        """With one error; who goes on all the same is no browser of ours."""
         if self._refused == 0:
             logger.warning("A status socket sends too many messages (SOCKET_MESSAGE_RATE).")
             self._tell_error("too_many_messages")
