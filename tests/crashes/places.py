@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -53,7 +53,7 @@ class Place:
     def in_use(self) -> Iterator[None]:
         """In this process, until the end of the block."""
         if self.is_disk:
-            with mock.patch("os.link", _refuse) if self.kind == "no-links" else mock.MagicMock():
+            with mock.patch("os.link", _refuse) if self.kind == "no-links" else nullcontext():
                 yield
             return
         with mock.patch.object(self.field, "storage", self._storage()):
