@@ -1,15 +1,17 @@
 # Needs only make and a Python: `make` alone tells what there is.
 .POSIX:
-.PHONY: help demo demo-filesystem demo-s3 demo-azure test test-postgresql test-newest lint types contracts clean
+.PHONY: help demo demo-filesystem demo-s3 demo-azure test test-postgresql test-newest bench bench-quick lint types contracts clean
 
 PORT ?= 8000
 STORAGE ?= filesystem
 PYTHON ?=
 PYTHON_NEWEST ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 VENV = .venv/bin/python
 NEWEST = .venv-newest/bin/python
+BENCH = .venv-bench/bin/python
 # What needs PostgreSQL, and what is to hold there too, in a second part of each run.
 ON_POSTGRESQL = ASYNC_UPLOADS_TEST_DATABASE=postgresql
 MARKED = -m 'on_postgresql or postgresql_only'
@@ -35,6 +37,8 @@ help:
 	@echo 'make test-postgresql'
 	@echo '                  all of it but browsers and cloud storages, on PostgreSQL in place of SQLite'
 	@echo 'make test-newest  the suite on Python 3.13 with the newest Django'
+	@echo 'make bench        how fast it is, beside its peers, in about ten minutes (BENCH_ARGS="tickets large" for some)'
+	@echo 'make bench-quick  the same, smaller, in about two'
 	@echo 'make lint         ruff, bandit, pip check and tsc'
 	@echo 'make types        mypy'
 	@echo 'make contracts    who may import whom'
@@ -72,6 +76,12 @@ test-newest: .venv-newest/test.stamp node_modules/.stamp
 	$(NEWEST) -m pytest $(PYTEST_ARGS) || $(NONE_CHOSEN)
 	$(ON_POSTGRESQL) $(NEWEST) -m pytest $(MARKED) $(PYTEST_ARGS) || $(NONE_CHOSEN)
 
+bench: .venv-bench/bench.stamp
+	$(BENCH) -m benchmarks $(BENCH_ARGS)
+
+bench-quick: .venv-bench/bench.stamp
+	$(BENCH) -m benchmarks --quick $(BENCH_ARGS)
+
 lint: .venv/dev.stamp node_modules/.stamp
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
@@ -86,7 +96,7 @@ contracts: .venv/dev.stamp
 	.venv/bin/lint-imports --no-logo
 
 clean:
-	rm -rf .venv .venv-newest node_modules build dist htmlcov .coverage .coverage.* \
+	rm -rf .venv .venv-newest .venv-bench node_modules build dist htmlcov .coverage .coverage.* \
 	  .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -137,6 +147,11 @@ clean:
 
 .venv-newest/test.stamp: .venv-newest/bin/python pyproject.toml
 	$(NEWEST) -m pip install --quiet --disable-pip-version-check --upgrade --editable '.[test]'
+	touch $@
+
+.venv-bench/bench.stamp: .venv/bin/python pyproject.toml
+	$(VENV) -m venv .venv-bench
+	$(BENCH) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@
 
 # Without a lock file: package.json names exact versions, and a lock file would name a registry.

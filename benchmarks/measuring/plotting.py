@@ -1,0 +1,44 @@
+"""A picture of a result: a bar for each contender, with the least and the most of its rounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+from benchmarks.measuring.results import Result
+
+OURS, THEIRS = "#0b6e4f", "#8a8f98"
+
+
+def plot(result: Result, path: Path) -> None:
+    names = list(result.samples)
+    shown = [
+        metric for metric in result.shown if any(metric in result.samples[name].values for name in names)
+    ]
+    figure, axes = plt.subplots(
+        len(shown), 1, figsize=(8, 0.9 + len(shown) * (0.7 + 0.34 * len(names))), squeeze=False
+    )
+    for axis, metric in zip(axes[:, 0], shown, strict=True):
+        there = [name for name in names if metric in result.samples[name].values]
+        medians = [result.samples[name].median(metric) for name in there]
+        spreads = [result.samples[name].spread(metric) for name in there]
+        errors = [
+            [middle - low for middle, (low, _high) in zip(medians, spreads, strict=True)],
+            [high - middle for middle, (_low, high) in zip(medians, spreads, strict=True)],
+        ]
+        colors = [OURS if name.startswith("async_uploads") else THEIRS for name in there]
+        bars = axis.barh(there, medians, xerr=errors, color=colors, height=0.7, ecolor="#333333", capsize=3)
+        axis.bar_label(bars, [f"{value:,.4g}" for value in medians], padding=6, fontsize=8)
+        axis.set_xlabel(metric)
+        axis.margins(x=0.15)
+        axis.invert_yaxis()
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(result.title, fontsize=11)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,27 @@
+"""The sites under an ASGI server: ours by its own handler, the others by Django's."""
+
+import os
+
+from django.core.asgi import get_asgi_application as djangos
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.sites.settings"
+
+if os.environ.get("BENCH_SITE", "ours") != "ours":
+    application = djangos()
+else:
+    from async_uploads.asgi import get_asgi_application
+
+    handler = get_asgi_application()
+
+    from channels.auth import AuthMiddlewareStack
+    from channels.routing import ProtocolTypeRouter, URLRouter
+
+    from async_uploads.routing import websocket_urlpatterns
+
+    application = ProtocolTypeRouter(
+        {
+            "http": handler,
+            "lifespan": handler,
+            "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Django alone: the file comes with the form."""

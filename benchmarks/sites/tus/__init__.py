@@ -1,0 +1,1 @@
+"""django-file-form, whose widget sends by tus."""

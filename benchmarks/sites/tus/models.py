@@ -1,0 +1,1 @@
+"""django-file-form has its own."""
