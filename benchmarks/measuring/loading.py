@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import cycle
@@ -118,10 +119,8 @@ def paced(request: Request, every: float, seconds: float) -> Answers:
     while due < began + seconds:
         time.sleep(max(due - time.perf_counter(), 0))
         curl = handle.prepare(request)
-        try:
+        with suppress(pycurl.error):
             curl.perform()
-        except pycurl.error:
-            pass
         # Measured from when it was due: a server that makes us wait does not get fewer requests to answer for.
         answers.count(time.perf_counter() - due, curl.getinfo(pycurl.RESPONSE_CODE), handle.answer.getvalue())
         due += every
