@@ -11,22 +11,26 @@ import django
 from asgiref.sync import sync_to_async
 from django.core import signals
 from django.core.exceptions import BadRequest, ImproperlyConfigured
-from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.handlers.asgi import get_script_prefix
 from django.http import HttpResponse, HttpResponseBadRequest
-from django.urls import Resolver404, get_resolver, set_script_prefix
+from django.urls import set_script_prefix
 
 from async_uploads.checks import check_storages
+from async_uploads.middleware_groups import GroupingASGIHandler, view_for
+from async_uploads.request_threads import RequestThreads, release_request_thread
 from async_uploads.storage.clients import aclose_clients
-from async_uploads.streaming import RequestStream, release_request_thread, wants_stream
+from async_uploads.streaming import RequestStream, wants_stream
 
 Message = dict[str, Any]
+
+REQUEST_THREADS = 8
 
 CANCELLED_WITHIN = 2.0
 WIND_UP_WITHIN = 10.0
 """Seconds for the rows and parts of transfers as a server stops: where it has cancelled them, and where we have to."""
 
 
-class StreamingASGIHandler(ASGIHandler):
+class StreamingASGIHandler(GroupingASGIHandler):
     """As Django's, except for views marked with ``streams_request_body``.
 
     Django reads a whole body, and spools it to disk, before any middleware or view runs. Here the route is resolved
@@ -35,15 +39,19 @@ class StreamingASGIHandler(ASGIHandler):
 
     streams_request_bodies = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, threads: int | None = REQUEST_THREADS) -> None:
         super().__init__()
+        self._threads = None if threads is None else RequestThreads(threads)
         self._streaming: WeakSet[asyncio.Task[Any]] = WeakSet()
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        else:
+        elif self._threads is None or scope["type"] != "http":
             await super().__call__(scope, receive, send)
+        else:
+            async with self._threads.serving():
+                await self.handle(scope, receive, send)
 
     async def handle(self, scope: Message, receive: Any, send: Any) -> None:
         if not self.is_streaming_route(scope):
@@ -98,15 +106,7 @@ class StreamingASGIHandler(ASGIHandler):
             await asyncio.wait(under_way, timeout=WIND_UP_WITHIN)
 
     def is_streaming_route(self, scope: Message) -> bool:
-        if scope["method"] not in ("PUT", "POST"):
-            return False
-        prefix = get_script_prefix(scope).rstrip("/")
-        path = scope["path"]
-        path = path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path
-        try:
-            return wants_stream(get_resolver().resolve(path).func)
-        except Resolver404:
-            return False
+        return scope["method"] in ("PUT", "POST") and wants_stream(view_for(scope))
 
 
 class _AnswerBeforeEnd:
@@ -140,12 +140,15 @@ class _AnswerBeforeEnd:
             await self._send({"type": "http.response.body"})
 
 
-def get_asgi_application() -> StreamingASGIHandler:
+def get_asgi_application(*, threads: int | None = REQUEST_THREADS) -> StreamingASGIHandler:
     """In the place of ``django.core.asgi.get_asgi_application``.
+
+    ``threads``: how many threads, each with the database connections that ``CONN_MAX_AGE`` lets it keep, requests share
+    for what blocks; more are made only while all of these are blocked. None: a new one for each request, as Django has.
 
     Raises ImproperlyConfigured where a field's storage takes no uploads: a server runs no system checks.
     """
     django.setup(set_prefix=False)
     if wrong := list(check_storages()):
         raise ImproperlyConfigured("\n".join(map(str, wrong)))
-    return StreamingASGIHandler()
+    return StreamingASGIHandler(threads=threads)

@@ -9,13 +9,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
 from async_uploads.exceptions import StorageUnavailable
 from async_uploads.outages import Outage
 from async_uploads.temp_files import AsyncTempFile, State
+from async_uploads.view_urls import view_url
 
 MESSAGE_TYPE = "upload.status"
 PUBLISH_TIMEOUT = 2.0
@@ -45,7 +45,7 @@ def download_query(field: Any, record_pk: str, name: str) -> str:
 
 def download_url(field: Any, record_pk: str, name: str) -> str:
     """The permission-checking download view's URL for a record's file."""
-    view = reverse("async_uploads:download-file", current_app=field.async_field_registry.name)
+    view = view_url("download-file", field.async_field_registry.name)
     return f"{view}?{download_query(field, record_pk, name)}"
 
 

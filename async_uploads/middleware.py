@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -15,6 +16,9 @@ from async_uploads.owners import serving
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
 
+OUTER = "_async_uploads_outer"
+
+
 class UploadOwnerMiddleware:
     """Keeps the request within reach, so that nobody saves a file that somebody else has uploaded.
 
@@ -23,6 +27,7 @@ class UploadOwnerMiddleware:
 
     sync_capable = True
     async_capable = True
+    is_made_of_hooks = True  # under async_uploads.asgi it is called by those below, with its neighbours
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -39,6 +44,14 @@ class UploadOwnerMiddleware:
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         with serving(request):
             return await self.get_response(request)  # type: ignore[misc, no-any-return]  # async: asked in __init__
+
+    def process_request(self, request: HttpRequest) -> None:
+        outer = request.__dict__[OUTER] = ExitStack()
+        outer.enter_context(serving(request))
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        request.__dict__.pop(OUTER).close()
+        return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """An upload that another record took between validation and save, in a page of the admin.

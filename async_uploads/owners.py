@@ -74,7 +74,7 @@ def current_owner(*, create: bool = False) -> Owner | None:
     With ``create``, a visitor without a session gets one.
     """
     request = _current_request.get()
-    return None if request is None else _owner_in_thread(request, create)
+    return None if request is None else owner_in_thread(request, create)
 
 
 def owner_of_request(request: HttpRequest) -> Owner:
@@ -105,7 +105,7 @@ def _address_of(request: HttpRequest) -> str | None:
 
 async def aowner_of_request(request: HttpRequest, *, create: bool = False) -> Owner:
     """As ``owner_of_request``; with ``create``, a visitor without a session gets one."""
-    return await sync_to_async(_owner_in_thread)(request, create)
+    return await sync_to_async(owner_in_thread)(request, create)
 
 
 async def aowner_of_scope(scope: Mapping[str, Any]) -> Owner:
@@ -128,7 +128,8 @@ def _anew_owner(store: type[Any], session_key: str | None) -> Owner:
     return _owner_of_scope({"session": session, "user": get_user(request)})
 
 
-def _owner_in_thread(request: HttpRequest, create: bool) -> Owner:
+def owner_in_thread(request: HttpRequest, create: bool) -> Owner:
+    """Blocking form of ``aowner_of_request``."""
     owner = owner_of_request(request)
     session = getattr(request, "session", None)
     if not create or owner.user:

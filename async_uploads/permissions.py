@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import cache
 from inspect import isawaitable
 from typing import Any, Literal, TypeAlias
 
-from asgiref.sync import iscoroutinefunction, sync_to_async
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.contrib.auth import get_backends, get_permission_codename
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, PermissionsMixin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
@@ -25,7 +26,8 @@ Permission: TypeAlias = str | PermissionCheck | None
 
 CODENAME_OF_ACTION = {"create": "add", "update": "change", "detail": "view"}
 
-DJANGO_BACKENDS = "django.contrib.auth.backends"
+DJANGOS_OWN = "django.contrib.auth."
+DJANGO_BACKENDS = f"{DJANGOS_OWN}backends"
 # Ways to answer a question about a permission, each with its async form; the first ones call the later ones.
 ANSWERS = (
     ("has_perm", "ahas_perm"),
@@ -56,14 +58,27 @@ async def arequire(permission: Permission, user: Any, record: Model | None) -> N
     """Raises PermissionDenied where ``aallows`` says no, with words for who would wonder why."""
     if await aallows(permission, user, record):
         return
-    if not getattr(user, "is_authenticated", True):
-        raise exceptions.PermissionDenied(_("You are not logged in. Please log in and try again."))
     # As in the admin, which asks about models alone, and shows a form whose file nobody may then change.
-    if record is not None and isinstance(permission, str) and await ahas_perm(user, permission, None):
-        raise exceptions.PermissionDenied(
+    is_of_kind = record is not None and isinstance(permission, str) and await aallows(permission, user, None)
+    raise _denied(user, is_of_kind=is_of_kind)
+
+
+def require(permission: Permission, user: Any, record: Model | None) -> None:
+    """Blocking form of ``arequire``, for a permission that ``is_decided_by_blocking``."""
+    if allows(permission, user, record):
+        return
+    is_of_kind = record is not None and isinstance(permission, str) and allows(permission, user, None)
+    raise _denied(user, is_of_kind=is_of_kind)
+
+
+def _denied(user: Any, *, is_of_kind: bool) -> exceptions.PermissionDenied:
+    if not getattr(user, "is_authenticated", True):
+        return exceptions.PermissionDenied(_("You are not logged in. Please log in and try again."))
+    if is_of_kind:
+        return exceptions.PermissionDenied(
             _("You have permission to do this for records of this kind, but not for this one.")
         )
-    raise exceptions.PermissionDenied()
+    return exceptions.PermissionDenied()
 
 
 async def aallows(permission: Permission, user: Any, record: Model | None) -> bool:
@@ -71,15 +86,64 @@ async def aallows(permission: Permission, user: Any, record: Model | None) -> bo
 
     Raises what a callable raises; Django's PermissionDenied among it, which the views answer with 403.
     """
+    if is_decided_by_blocking(permission, user):
+        return await sync_to_async(allows)(permission, user, record)
+    if isinstance(permission, str):
+        return await ahas_perm(user, permission, record)
+    check: Any = permission
+    return bool(await check(user, record))
+
+
+def is_decided_by_blocking(permission: Permission, user: Any) -> bool:
+    """Is there nothing async in it, so that one call in a thread can tell?"""
+    if permission is None:
+        return True
+    if not isinstance(permission, str):
+        return not iscoroutinefunction(permission)
+    asked = get_backends() if _asks_its_backends(user) else [user]
+    classes: list[Any] = [one.__class__ for one in asked]
+    return all(_blocks_as_well(cls) for cls in classes)
+
+
+def allows(permission: Permission, user: Any, record: Model | None) -> bool:
+    """Blocking form of ``aallows``, for a permission that ``is_decided_by_blocking``."""
     if permission is None:
         return True
     if isinstance(permission, str):
-        return await ahas_perm(user, permission, record)
-    if iscoroutinefunction(permission):
-        return bool(await permission(user, record))
+        return _has_perm(user, permission, record)
+    answer = permission(user, record)
     # An object that is async to call, or a lambda around one, hands on a coroutine, which would count as true.
-    answer = await sync_to_async(partial(permission, user, record))()
-    return bool(await answer if isawaitable(answer) else answer)
+    return bool(async_to_sync(_awaited)(answer) if isawaitable(answer) else answer)
+
+
+async def _awaited(answer: Awaitable[bool]) -> bool:
+    return await answer
+
+
+def _has_perm(user: Any, name: str, record: Model | None) -> bool:
+    """What ``ahas_perm`` answers."""
+    backends = get_backends()
+    obj = _asked_about(record, backends)
+    if not _asks_its_backends(user):
+        return hasattr(user, "has_perm") and bool(user.has_perm(name, obj))
+    if user.is_active and user.is_superuser:
+        return True
+    for backend in backends:
+        try:
+            if _answers_yes(backend, user, name, obj):
+                return True
+        except PermissionDenied:  # as in Django: this backend's "no" is the last word
+            return False
+    return False
+
+
+def _answers_yes(backend: Any, user: Any, name: str, obj: Model | None) -> bool:
+    if not hasattr(backend, "has_perm"):
+        return False
+    # Django's asks for the groups' permissions as well, by another query, before it looks at any.
+    if type(backend) is ModelBackend and name in backend.get_user_permissions(user, obj):
+        return True
+    return bool(backend.has_perm(user, name, obj))
 
 
 async def ahas_perm(user: Any, name: str, record: Model | None) -> bool:
@@ -90,7 +154,7 @@ async def ahas_perm(user: Any, name: str, record: Model | None) -> bool:
     answer "no" for any record: the permission on the model is what is asked for then.
     """
     backends = get_backends()
-    obj = record if any(knows_objects(backend) for backend in backends) else None
+    obj = _asked_about(record, backends)
     if not _asks_its_backends(user):
         return await _aasked(user, name, obj)
     if user.is_active and user.is_superuser:
@@ -102,6 +166,10 @@ async def ahas_perm(user: Any, name: str, record: Model | None) -> bool:
         except PermissionDenied:  # as in Django: this backend's "no" is the last word
             return False
     return False
+
+
+def _asked_about(record: Model | None, backends: list[Any]) -> Model | None:
+    return record if any(knows_objects(backend) for backend in backends) else None
 
 
 def knows_objects(backend: Any) -> bool:
@@ -122,10 +190,11 @@ async def auser_of_request(request: HttpRequest) -> Any:
 
     ``request.user`` and not ``auser()``, of which middleware for tokens and for impersonation knows nothing.
     """
-    return await sync_to_async(_user_of_request)(request)
+    return await sync_to_async(user_of_request)(request)
 
 
-def _user_of_request(request: HttpRequest) -> Any:
+def user_of_request(request: HttpRequest) -> Any:
+    """Blocking form of ``auser_of_request``."""
     return getattr(request, "user", None) or AnonymousUser()  # asked for its truth, a lazy one loads itself
 
 
@@ -146,6 +215,7 @@ async def _aasked(asked: Any, *question: Any) -> bool:
     return bool(await sync_to_async(asked.has_perm)(*question))
 
 
+@cache
 def _prefers_async(cls: type) -> bool:
     """Is the async form as new as the sync one? It is not where a subclass has overridden only the sync form."""
     if not hasattr(cls, "ahas_perm"):
@@ -155,6 +225,17 @@ def _prefers_async(cls: type) -> bool:
         return async_form < sync_form
     inner += [(_depth(cls, name), async_form) for name in QUERIES]
     return all(overridden >= min(twin, async_form) for overridden, twin in inner)
+
+
+@cache
+def _blocks_as_well(cls: Any) -> bool:
+    """May the sync form be asked? It is the newer one, or both are Django's own, which do the same."""
+    names = [name for pair in ANSWERS for name in pair if hasattr(cls, name)] + list(QUERIES)
+    return not _prefers_async(cls) or all(
+        _depth(cls, name) == len(cls.__mro__)
+        or cls.__mro__[_depth(cls, name)].__module__.startswith(DJANGOS_OWN)
+        for name in names
+    )
 
 
 def _depth(cls: type, name: str) -> int:

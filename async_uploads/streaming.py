@@ -8,8 +8,7 @@ from copy import copy
 from io import RawIOBase
 from typing import Any, TypeVar
 
-from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
-from django.db import connections
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.http.request import RawPostDataException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
@@ -162,20 +161,3 @@ def _is_file(segment: MultipartSegment, field_name: str) -> bool:
 
 def _malformed(field_name: str, message: str) -> InvalidParameters:
     return InvalidParameters({field_name: [message]})
-
-
-async def release_request_thread() -> None:
-    """Give back the thread and the database connection that Django keeps for the running ASGI request.
-
-    A body may take hours. The next call of ``sync_to_async`` takes a new thread, with a new connection. Outside
-    an ASGI request (tests, WSGI, commands) the thread belongs to somebody else, and nothing happens.
-    """
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    if context is None or context not in SyncToAsync.context_to_thread_executor:
-        return
-    await sync_to_async(connections.close_all)()
-    if getattr(AsyncToSync.executors, "current", None) is not None:
-        return  # the thread waits for us behind a sync middleware, and its connection is closed at the request's end
-    executor = SyncToAsync.context_to_thread_executor.pop(context, None)
-    if executor is not None:
-        executor.shutdown(wait=False)

@@ -166,7 +166,14 @@ class AsyncTempFile(models.Model):
         begun = self._state.adding
         super().save(*args, **kwargs)
         if begun:
-            tell_move(self, "", self.created_at, attempted=False, using=self._state.db or DEFAULT_DB_ALIAS)
+            self.tell_begun()
+
+    def insert(self, using: str) -> None:
+        """As ``save``, for a row that may not stay: where it does, ``tell_begun`` is to be called."""
+        super().save(using=using, force_insert=True)
+
+    def tell_begun(self) -> None:
+        tell_move(self, "", self.created_at, attempted=False, using=self._state.db or DEFAULT_DB_ALIAS)
 
     @property
     def field(self) -> Any:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models, transaction
@@ -30,8 +30,8 @@ async def abegun(
     """An upload that has a ticket, and no bytes yet."""
     temp_file, _how = await abegin(
         model._meta.get_field(field),
-        user=AnonymousUser(),
-        aowner=sync_to_async(lambda: owner),
+        user=AnonymousUser,
+        owner=lambda: owner,
         filename=name,
         instance_id=None,
         content_type="",

@@ -38,13 +38,13 @@ from async_uploads.exceptions import (
     Throttled,
     UploadError,
 )
-from async_uploads.owners import aowner_of_request
+from async_uploads.owners import aowner_of_request, owner_in_thread
 from async_uploads.registry import AsyncFieldRegistry, default_async_field_registry
 from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.uploads import acancel, acomplete
 from async_uploads.views.base import aask_throttle, outside_of_transactions
 from async_uploads.views.parameters import Parameters
-from async_uploads.views.requests import abegin_upload, adownload_url, aupload_named_in, ticket
+from async_uploads.views.requests import Visitor, abegin_upload, adownload_url, aupload_named_in, ticket
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # adrf's has no types
@@ -137,8 +137,7 @@ class GenerateUploadUrlView(UploadAPIView):
         temp_file, how = await abegin_upload(
             await aparameters_of(request),
             self.registry,
-            user=self.user,
-            aowner=partial(aowner_of_request, request, create=True),
+            Visitor(user=lambda: self.user, owner=partial(owner_in_thread, request, create=True)),
         )
         how["url"] = absolute(how["url"], request)
         return Response(ticket(temp_file, how, self.url_of))

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from async_uploads.exceptions import UploadStateError, ValidationUnavailable
-from async_uploads.streaming import release_request_thread
+from async_uploads.request_threads import release_request_thread
 from async_uploads.temp_files import AsyncTempFile, expiry
 
 LEASE = 60.0

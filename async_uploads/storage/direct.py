@@ -5,13 +5,13 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from django.urls import reverse
 from django.utils.http import urlencode
 
 from async_uploads.conf import upload_settings
 from async_uploads.inspection import may_be_inline
 from async_uploads.signing import DownloadToken, UploadToken, sign
 from async_uploads.storage.base import AsyncUploadStorage, GenerateUploadUrlResponse
+from async_uploads.view_urls import view_url
 
 UPLOAD_FIELD_NAME = "file"
 
@@ -80,5 +80,5 @@ class ServedByDjango(AsyncUploadStorage):
         return self.generate_download_url(key, field_id, filename=filename, **params)
 
     def _view_url(self, view: str, field_id: str, token: str, **params: Any) -> str:
-        url = reverse(f"async_uploads:{view}", current_app=self._namespaces.get(field_id))
+        url = view_url(view, self._namespaces.get(field_id))
         return f"{url}?{urlencode({'token': token, **params})}"

@@ -1,6 +1,6 @@
 """The life of an upload until a record takes it: begin, receive, complete, cancel, and the check of a key."""
 
-from async_uploads.uploads.beginning import abegin, afind_record, find_record
+from async_uploads.uploads.beginning import abegin, afind_record, begin, find_record
 from async_uploads.uploads.ending import acancel, acomplete, aexpire, afind_upload
 from async_uploads.uploads.keys import check_key, record_names
 from async_uploads.uploads.outages import logged_outage
@@ -15,6 +15,7 @@ __all__ = [
     "afind_record",
     "afind_upload",
     "areceive",
+    "begin",
     "check_key",
     "check_submission",
     "find_record",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -13,7 +13,7 @@ from async_uploads.conf import upload_settings
 from async_uploads.exceptions import UploadNotFound
 from async_uploads.inspection import check_name, check_size, clean_name
 from async_uploads.owners import Owner
-from async_uploads.permissions import arequire
+from async_uploads.permissions import Permission, arequire, is_decided_by_blocking, require
 from async_uploads.storage.base import AsyncUploadStorage, GenerateUploadUrlResponse
 from async_uploads.temp_files import AsyncTempFile, expiry
 from async_uploads.uploads.limiting import insert_within_limits
@@ -46,8 +46,8 @@ async def afind_record(model: type[models.Model], instance_id: str) -> models.Mo
 async def abegin(
     field: Any,
     *,
-    user: Any,
-    aowner: Callable[[], Awaitable[Owner]],
+    user: Callable[[], Any],
+    owner: Callable[[], Owner],
     filename: object,
     instance_id: str | None,
     content_type: str,
@@ -55,36 +55,114 @@ async def abegin(
 ) -> tuple[AsyncTempFile, GenerateUploadUrlResponse]:
     """Prepare an upload of ``size`` bytes (None: not known) for ``field``.
 
-    ``aowner`` tells who is asking; it may begin a session, so it is called when nothing can be refused any more.
+    ``user`` and ``owner`` tell who is asking, and may block. ``owner`` may begin a session, so it is called when
+    nothing can be refused any more.
 
     Raises PermissionDenied, UploadNotFound, InvalidParameters, FileTooLarge, TypeNotAllowed, TooManyUploads,
     StorageUnavailable.
     """
-    record = await afind_record(field.model, instance_id) if instance_id else None
-    await arequire(field.perm_create if record is None else field.perm_update, user, record)
-    name = clean_name(filename)
-    check_name(name, field.file_restrictions)
-    check_size(size or 0, field.max_size_bytes)
-    storage: AsyncUploadStorage = field.storage
-    expire = upload_settings.UPLOAD_URL_EXPIRY
-    owner = await aowner()
-    temp_file = AsyncTempFile(
-        key=storage.generate_temporary_path(name, max_length=field.max_length),
-        name=name,
-        model=field.model._meta.label_lower,
-        field_name=field.name,
-        owner=owner.identity,
-        address=owner.address,
-        total=size,
-        expires_at=expiry(expire),
-    )
-    await sync_to_async(insert_within_limits)(temp_file)
+    beginning = _Beginning(field, user, owner, filename, instance_id, content_type, size)
+    if not await sync_to_async(beginning.run)():
+        await arequire(beginning.permission, beginning.visitor, beginning.record)
+        await sync_to_async(beginning.insert)()
+    temp_file = beginning.temp_file
+    if beginning.signs_by_blocking:
+        return temp_file, beginning.how
     with logged_outage("The upload URL", field, temp_file.key):
-        how = await storage.agenerate_upload_url(
-            temp_file.key,
-            field.async_field_registry.generate_id(field),
-            expire=expire,
-            max_size=field.max_size_bytes,
-            content_type=content_type or None,
-        )
+        how = await field.storage.agenerate_upload_url(*beginning.named, **beginning.wanted)
     return temp_file, how
+
+
+def begin(
+    field: Any,
+    *,
+    user: Callable[[], Any],
+    owner: Callable[[], Owner],
+    filename: object,
+    instance_id: str | None,
+    content_type: str,
+    size: int | None,
+) -> tuple[AsyncTempFile, GenerateUploadUrlResponse] | None:
+    """Blocking form of ``abegin``; None, and nothing is begun, where the permission or the storage is an async one."""
+    beginning = _Beginning(field, user, owner, filename, instance_id, content_type, size)
+    if not beginning.signs_by_blocking or not beginning.run():
+        return None
+    return beginning.temp_file, beginning.how
+
+
+class _Beginning:
+    """All that blocks, so that it costs one thread hop; two where the permission has to be asked on the event loop."""
+
+    temp_file: AsyncTempFile
+    how: GenerateUploadUrlResponse
+    """Where ``signs_by_blocking``; else the storage is to be asked on the event loop."""
+
+    def __init__(
+        self,
+        field: Any,
+        user: Callable[[], Any],
+        owner: Callable[[], Owner],
+        filename: object,
+        instance_id: str | None,
+        content_type: str,
+        size: int | None,
+    ) -> None:
+        self._field = field
+        self._user = user
+        self._owner = owner
+        self._filename = filename
+        self._instance_id = instance_id
+        self._content_type = content_type
+        self._size = size
+
+    def run(self) -> bool:
+        """False where the permission is an async one, to be asked for before ``insert``."""
+        records, pk = self._field.model._default_manager.all(), self._instance_id
+        self.record: models.Model | None = find_record(records, pk) if pk else None
+        self.permission: Permission = (
+            self._field.perm_create if self.record is None else self._field.perm_update
+        )
+        self.visitor: Any = self._user()
+        if not is_decided_by_blocking(self.permission, self.visitor):
+            return False
+        require(self.permission, self.visitor, self.record)
+        self.insert()
+        return True
+
+    def insert(self) -> None:
+        field = self._field
+        name = clean_name(self._filename)
+        check_name(name, field.file_restrictions)
+        check_size(self._size or 0, field.max_size_bytes)
+        owner = self._owner()
+        self.temp_file = AsyncTempFile(
+            key=field.storage.generate_temporary_path(name, max_length=field.max_length),
+            name=name,
+            model=field.model._meta.label_lower,
+            field_name=field.name,
+            owner=owner.identity,
+            address=owner.address,
+            total=self._size,
+            expires_at=expiry(upload_settings.UPLOAD_URL_EXPIRY),
+        )
+        insert_within_limits(self.temp_file)
+        if self.signs_by_blocking:
+            with logged_outage("The upload URL", field, self.temp_file.key):
+                self.how = field.storage.generate_upload_url(*self.named, **self.wanted)
+
+    @property
+    def signs_by_blocking(self) -> bool:
+        own: Any = self._field.storage.__class__.generate_upload_url
+        return own is not AsyncUploadStorage.generate_upload_url
+
+    @property
+    def named(self) -> tuple[str, str]:
+        return self.temp_file.key, self._field.async_field_registry.generate_id(self._field)
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        return {
+            "expire": upload_settings.UPLOAD_URL_EXPIRY,
+            "max_size": self._field.max_size_bytes,
+            "content_type": self._content_type or None,
+        }

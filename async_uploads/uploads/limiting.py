@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
 
 from django.db import connections, router, transaction
-from django.db.models import Count, Q
 from django.utils import timezone
 
 from async_uploads.conf import upload_settings
@@ -34,32 +33,33 @@ def insert_within_limits(temp_file: AsyncTempFile) -> None:
     none slips through either, but where they come at the same instant, more may be refused than need be.
     """
     using = router.db_for_write(AsyncTempFile, instance=temp_file)
-    limited = {
-        temp_file.owner: upload_settings.MAX_PENDING_PER_OWNER,
-        temp_file.address: upload_settings.MAX_PENDING_PER_ADDRESS,
-    }
-    with _one_at_a_time(using, [whose for whose, limit in limited.items() if whose and limit is not None]):
-        # Insert first: it makes SQLite's transaction a writing one, of which there is one at a time.
-        temp_file.save(using=using, force_insert=True)
-        excess = _excess(temp_file, using)
+    limits = _limits(temp_file)
+    # Committed, and so seen by whoever counts after it: where all of them fit, no lock is needed to know it.
+    temp_file.insert(using)
+    if _excess(limits, using) is not None:
+        # They come to a decision one after the other: each is counted until it is refused, so the last ones fit.
+        with _one_at_a_time(temp_file, using):
+            excess = _excess(limits, using)
+            if excess is not None:
+                temp_file.delete(using=using)
         if excess is not None:
-            temp_file.delete(using=using)
             _tell(*excess)
             raise TooManyUploads()
+    temp_file.tell_begun()
 
 
 @contextmanager
-def _one_at_a_time(using: str, whose: list[str]) -> Iterator[None]:
+def _one_at_a_time(temp_file: AsyncTempFile, using: str) -> Iterator[None]:
     vendor = connections[using].vendor
-    if vendor not in ("postgresql", "sqlite"):
-        yield  # what is inserted is committed, and seen by whoever counts after it
-        return
     with transaction.atomic(using=using):
-        if vendor == "postgresql" and whose:
+        if vendor == "postgresql":
             # In ascending order, so that two requests can't wait for each other.
-            locks = sorted(_lock_number(one) for one in whose)
+            locks = sorted(_lock_number(whose) for whose in (temp_file.owner, temp_file.address) if whose)
             with connections[using].cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(one) FROM unnest(%s::bigint[]) AS one", [locks])
+        elif vendor == "sqlite":
+            # A write first makes its transaction a writing one, of which there is one at a time.
+            AsyncTempFile.objects.using(using).filter(pk=temp_file.pk).update(received=0)
         yield
 
 
@@ -68,37 +68,56 @@ def _lock_number(whose: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def _excess(temp_file: AsyncTempFile, using: str) -> tuple[str, str, int] | None:
-    """The setting that the row is too many for, whose the others are, and how many."""
-    of_owner, of_address = Q(owner=temp_file.owner), Q(address=temp_file.address)
-    none: Any = Q(pk__in=[])
-    unfinished = AsyncTempFile.objects.using(using).filter(
-        (of_owner if temp_file.owner else none) | (of_address if temp_file.address else none),
-        state__in=OPEN_STATES,
-        expires_at__gt=timezone.now(),
-    )
-    counts = unfinished.order_by().aggregate(
-        of_owner=Count("pk", filter=of_owner), of_address=Count("pk", filter=of_address)
-    )
+@dataclass(frozen=True)
+class _Limit:
+    setting: str
+    column: str
+    whose: str
+    who: str
+    most: int
+
+
+def _limits(temp_file: AsyncTempFile) -> list[_Limit]:
     # A session's value is a secret; the hash of an address is none without SECRET_KEY.
     owner = temp_file.owner if temp_file.owner.startswith(USER_PREFIX) else "a visitor"
-    address = f"the address {temp_file.address}"
-    limits = (
-        ("MAX_PENDING_PER_OWNER", temp_file.owner, owner, counts["of_owner"]),
-        ("MAX_PENDING_PER_ADDRESS", temp_file.address, address, counts["of_address"]),
-    )
-    for setting, whose, who, count in limits:
-        limit = getattr(upload_settings, setting)
-        if whose and limit is not None and count > limit:
-            return setting, who, count - 1
+    limits = []
+    if temp_file.owner:
+        most = upload_settings.MAX_PENDING_PER_OWNER
+        limits.append(_Limit("MAX_PENDING_PER_OWNER", "owner", temp_file.owner, owner, most))
+    if temp_file.address and (most_here := upload_settings.MAX_PENDING_PER_ADDRESS) is not None:
+        who = f"the address {temp_file.address}"
+        limits.append(_Limit("MAX_PENDING_PER_ADDRESS", "address", temp_file.address, who, most_here))
+    return limits
+
+
+def _excess(limits: list[_Limit], using: str) -> tuple[_Limit, int] | None:
+    """The limit that a row is too many for, and how many others there are. One query each."""
+    for limit in limits:
+        count = _unfinished(limit, using)
+        if count > limit.most:
+            return limit, count - 1
     return None
 
 
-def _tell(setting: str, who: str, count: int) -> None:
-    now = time.monotonic()
+def _unfinished(limit: _Limit, using: str) -> int:
+    """``objects.filter(…).count()``, without making its SQL anew: it is asked for each upload that is begun."""
+    connection = connections[using]
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute(_count_sql(limit.column, connection.ops.quote_name), [limit.whose, *OPEN_STATES, now])
+        return int(cursor.fetchone()[0])
+
+
+def _count_sql(column: str, quote: Callable[[str], str]) -> str:
+    table, whose, state, expires = map(quote, (AsyncTempFile._meta.db_table, column, "state", "expires_at"))
+    return f"SELECT COUNT(*) FROM {table} WHERE {whose} = %s AND {state} IN (%s, %s) AND {expires} > %s"  # noqa: S608  # nosec B608  # names of ours
+
+
+def _tell(limit: _Limit, count: int) -> None:
+    who, now = limit.who, time.monotonic()
     if now - _told.get(who, -LOG_INTERVAL) < LOG_INTERVAL:
         return
     if len(_told) >= MAX_REMEMBERED:
         _told.clear()
     _told[who] = now
-    logger.warning("An upload was refused: %s has %d unfinished ones (%s).", who, count, setting)
+    logger.warning("An upload was refused: %s has %d unfinished ones (%s).", who, count, limit.setting)

@@ -26,9 +26,9 @@ from async_uploads.exceptions import (
 )
 from async_uploads.inspection import HEAD_SIZE, check_size, check_type, detect_type
 from async_uploads.metrics import counted_in_flight
+from async_uploads.request_threads import release_request_thread
 from async_uploads.storage.arrival import aaccept
 from async_uploads.storage.base import IncomingFile
-from async_uploads.streaming import release_request_thread
 from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.tracing import traced
 from async_uploads.uploads.progress import Progress

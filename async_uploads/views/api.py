@@ -6,20 +6,28 @@ from collections.abc import Sequence
 from functools import partial
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 
 from async_uploads.events import astatus_of
 from async_uploads.exceptions import PermissionDenied
-from async_uploads.owners import aowner_of_request
-from async_uploads.permissions import auser_of_request
+from async_uploads.owners import aowner_of_request, owner_in_thread
+from async_uploads.permissions import auser_of_request, user_of_request
 from async_uploads.registry import AsyncFieldRegistry
+from async_uploads.storage.base import GenerateUploadUrlResponse
 from async_uploads.temp_files import AsyncTempFile
 from async_uploads.uploads import acancel, acomplete
+from async_uploads.view_urls import view_url
 from async_uploads.views.base import UploadView, json_response
 from async_uploads.views.parameters import Parameters
-from async_uploads.views.requests import abegin_upload, adownload_url, aupload_named_in, ticket
+from async_uploads.views.requests import (
+    Visitor,
+    abegin_upload,
+    adownload_url,
+    aupload_named_in,
+    begin_upload,
+    ticket,
+)
 
 
 class GenerateUploadUrlView(UploadView):
@@ -40,20 +48,28 @@ class GenerateUploadUrlView(UploadView):
             raise PermissionDenied(_("Another site may not ask for uploads in your name."))
         return await self._answer(request, registry, Parameters.of_query(request))
 
+    def post_blocking(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponse | None:
+        begun = begin_upload(Parameters.of_body(request), registry, _visitor(request))
+        return None if begun is None else _ticket_response(registry, *begun)
+
     async def _answer(
         self, request: HttpRequest, registry: AsyncFieldRegistry, given: Parameters
     ) -> HttpResponse:
-        temp_file, how = await abegin_upload(
-            given,
-            registry,
-            user=await auser_of_request(request),
-            aowner=partial(aowner_of_request, request, create=True),
-        )
-        response = json_response(
-            ticket(temp_file, how, lambda view: reverse(f"async_uploads:{view}", current_app=registry.name))
-        )
-        add_never_cache_headers(response)
-        return response
+        return _ticket_response(registry, *await abegin_upload(given, registry, _visitor(request)))
+
+
+def _visitor(request: HttpRequest) -> Visitor:
+    return Visitor(
+        user=partial(user_of_request, request), owner=partial(owner_in_thread, request, create=True)
+    )
+
+
+def _ticket_response(
+    registry: AsyncFieldRegistry, temp_file: AsyncTempFile, how: GenerateUploadUrlResponse
+) -> HttpResponse:
+    response = json_response(ticket(temp_file, how, partial(view_url, namespace=registry.name)))
+    add_never_cache_headers(response)
+    return response
 
 
 class CompleteUploadView(UploadView):

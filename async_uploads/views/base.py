@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -28,10 +29,12 @@ from async_uploads.exceptions import (
     UploadExpired,
     UploadNotFound,
 )
+from async_uploads.middleware_groups import BLOCKING_FORM
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
+ResponseT = TypeVar("ResponseT", bound=HttpResponseBase | None)
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's name for it: nobody is there to read the answer, but the log tells what happened."""
@@ -87,33 +90,71 @@ class UploadView(View):
         """
         await aask_throttle(request)
 
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        view: Any = super().as_view(**initkwargs)
+        if cls._is_answered_by_blocking():
+            setattr(view, BLOCKING_FORM, partial(cls._respond_blocking, initkwargs))
+        return view
+
+    @classmethod
+    def _is_answered_by_blocking(cls) -> bool:
+        """Is there a ``post_blocking``, and no subclass that has changed what it stands for?"""
+        stands_for = next((base for base in cls.__mro__ if "post_blocking" in vars(base)), None)
+        return stands_for is not None and all(
+            getattr(cls, name) is getattr(stands_for, name) for name in ("dispatch", "post", "throttle")
+        )
+
+    @classmethod
+    def _respond_blocking(
+        cls, initkwargs: Any, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase | None:
+        """What ``dispatch`` would answer, where nothing has to be awaited for it; else None, and nothing is done."""
+        if request.method != "POST" or upload_settings.THROTTLE is not None:
+            return None
+        self: Any = cls(**initkwargs)
+        self.setup(request, *args, **kwargs)
+        try:
+            response: HttpResponseBase | None = self._seen(self.post_blocking(request, *args, **kwargs))
+            return response
+        except Exception as error:  # noqa: BLE001  # raised again where it is none of ours
+            refusal: HttpResponseBase = self._answer_to(request, error)
+            return refusal
+
     async def dispatch(  # type: ignore[override]  # Django awaits it where the handlers are async
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         try:
             await self.throttle(request)
             response: HttpResponseBase = await super().dispatch(request, *args, **kwargs)  # type: ignore[misc]  # as above
-        except UploadError as error:
+        except Exception as error:  # noqa: BLE001  # raised again where it is none of ours
+            return self._answer_to(request, error)
+        return self._seen(response)
+
+    def _seen(self, response: ResponseT) -> ResponseT:
+        if self.asks_database and response is not None:
+            outages.database.is_over()
+        return response
+
+    def _answer_to(self, request: HttpRequest, error: Exception) -> HttpResponseBase:
+        """Raises the error again where it is a mistake of the program."""
+        if isinstance(error, UploadError):
             return self._refusal(request, error)
         # What a project's permission, manager or throttle may raise, as it would in a view of its own.
-        except exceptions.PermissionDenied as error:
+        if isinstance(error, exceptions.PermissionDenied):
             return self._refusal(request, PermissionDenied(str(error) or None))
-        except Http404 as error:
+        if isinstance(error, Http404):
             return self._refusal(request, UploadNotFound(str(error) or None))
-        except Error as error:
-            if not is_outage(error):
-                raise
+        if isinstance(error, UploadDisconnected):
+            logger.info("The client went away during %s.", request.path)
+            return HttpResponse(status=CLIENT_CLOSED_REQUEST)
+        if isinstance(error, Error) and is_outage(error):
             outages.database.goes_on(error)
             refusal = self._refusal(request, DatabaseUnavailable())
             # It is in the log once, and Django would add a line, or a mail, for each request.
             refusal._has_been_logged = True  # type: ignore[attr-defined]  # what log_response() looks for
             return refusal
-        except UploadDisconnected:
-            logger.info("The client went away during %s.", request.path)
-            return HttpResponse(status=CLIENT_CLOSED_REQUEST)
-        if self.asks_database:
-            outages.database.is_over()
-        return response
+        raise error
 
     def _refusal(self, request: HttpRequest, error: UploadError) -> JsonResponse:
         if self.is_opened_by_links and wants_a_page(request):

@@ -22,6 +22,7 @@ from async_uploads.conf import upload_settings
 from async_uploads.exceptions import PermissionDenied, UploadExpired, UploadNotFound
 from async_uploads.inspection import disposition, served_type
 from async_uploads.registry import AsyncFieldRegistry
+from async_uploads.request_threads import release_request_thread
 from async_uploads.signing import DownloadToken, UploadToken, unsign_download, unsign_upload
 from async_uploads.storage.base import AsyncUploadStorage, StoredFile
 from async_uploads.storage.direct import UPLOAD_FIELD_NAME
@@ -30,7 +31,6 @@ from async_uploads.streaming import (
     content_length,
     file_in_multipart,
     is_streamed,
-    release_request_thread,
     streams_request_body,
 )
 from async_uploads.temp_files import AsyncTempFile

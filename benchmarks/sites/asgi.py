@@ -11,7 +11,8 @@ if os.environ.get("BENCH_SITE", "ours") != "ours":
 else:
     from async_uploads.asgi import get_asgi_application
 
-    handler = get_asgi_application()
+    threads = os.environ.get("BENCH_THREADS")
+    handler = get_asgi_application(threads=int(threads)) if threads else get_asgi_application()
 
     from channels.auth import AuthMiddlewareStack
     from channels.routing import ProtocolTypeRouter, URLRouter
