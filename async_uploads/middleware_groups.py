@@ -122,7 +122,8 @@ class GroupingASGIHandler(_Internals, ASGIHandler):
         self, is_async: bool, method: Any, method_is_async: bool | None = None, *args: Any, **kwargs: Any
     ) -> Any:
         """Django calls it with each link of the chain before it makes the next one."""
-        if is_async and _consists_of_hooks(middleware := getattr(method, "__wrapped__", None)):
+        middleware = getattr(method, "__wrapped__", None)
+        if is_async and iscoroutinefunction(method) and _consists_of_hooks(middleware):
             method = convert_exception_to_response(self._group_with(middleware))
         return super().adapt_method_mode(is_async, method, method_is_async, *args, **kwargs)
 

@@ -147,13 +147,14 @@ class RequestThread(Executor):
     def _put(self, call: _Call) -> None:
         with self._lock:
             if self._held_up is not None:
+                if self._held_up and isinstance(self._held_up[-1], _Return):
+                    self._held_up.pop()  # it was to go, and is needed again
                 self._held_up.append(call)
                 return
-            if self._worker is None:
-                self._held_up = [call]
-            else:
+            if self._worker is not None:
                 self._worker.put(call)
                 return
+            self._held_up = [call]
         worker = self._pool.assign(self)
         if worker is not None:
             self.start(worker)
@@ -182,8 +183,12 @@ class _Return(_Call):
         self._pool = pool
 
     def run(self, worker: _Worker) -> None:
-        leave_clean()
-        self._pool.give_back(worker)
+        try:
+            leave_clean()
+        except Exception:
+            logger.exception("A request has left a database connection that can't be closed.")
+        finally:
+            self._pool.give_back(worker)
 
 
 class _Worker:
@@ -236,9 +241,10 @@ def leave_clean() -> None:
     """
     for connection in connections.all(initialized_only=True):
         if connection.in_atomic_block:
+            del connections[connection.alias]
             connection.close()
-            connection.in_atomic_block = False
-        connection.close_if_unusable_or_obsolete()
+        else:
+            connection.close_if_unusable_or_obsolete()
 
 
 async def release_request_thread() -> None:
