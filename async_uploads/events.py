@@ -73,6 +73,8 @@ async def astatus_of(temp_file: AsyncTempFile) -> dict[str, Any]:
 
 async def apublish(temp_file: AsyncTempFile) -> None:
     """Send the present status to everyone who watches."""
+    if get_channel_layer() is None:
+        return
     await _asend(await astatus_of(temp_file))
 
 

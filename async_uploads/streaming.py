@@ -67,6 +67,7 @@ class RequestStream(RawIOBase):
             chunk = await self._next()
             if chunk:
                 yield chunk
+            del chunk  # the next one may be long in coming
 
     async def drain(self, *, total: float = LINGERING_TIME, idle: float = LINGERING_TIMEOUT) -> None:
         """Read on and throw away, for at most ``total`` seconds, and ``idle`` seconds without a chunk."""
@@ -91,13 +92,13 @@ class RequestStream(RawIOBase):
         return body
 
 
-async def body_of(request: HttpRequest) -> AsyncIterator[bytes]:
+def body_of(request: HttpRequest) -> AsyncIterator[bytes]:
     """The body of ``request`` in chunks: live under ``async_uploads.asgi``, else from where Django has put it."""
     stream = getattr(request, "_stream", None)
-    if isinstance(stream, RequestStream):
-        async for chunk in stream:
-            yield chunk
-        return
+    return aiter(stream) if isinstance(stream, RequestStream) else _spooled(request)
+
+
+async def _spooled(request: HttpRequest) -> AsyncIterator[bytes]:
     while chunk := await sync_to_async(request.read, thread_sensitive=False)(upload_settings.CHUNK_SIZE):
         yield chunk
 

@@ -6,6 +6,7 @@ moving bytes (elsewhere they are copied).
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ from async_uploads.storage.byte_copies import (
     take_name,
 )
 from async_uploads.storage.direct import ServedByDjango
+from async_uploads.storage.local_writes import SMALL, WritesTogether, write_all, writes_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,10 +123,21 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
     async def aopen_incoming(self, name: str) -> IncomingFile:
         path = Path(self.path(name))
         part = Path(f"{path}.{token_hex(8)}{PART_SUFFIX}")
-        await sync_to_async(self._make_directory, thread_sensitive=False)(path.parent)
+
+        def made(name: str, flags: int) -> int:
+            self._make_directory(path.parent)
+            return _open_no_follow(name, flags)
+
         with storage_errors():
-            file = await aiofiles.open(part, "wb", buffering=0, opener=_open_no_follow)
-        return IncomingLocalFile(file, part, path, fsync=self.fsync, mode=self.file_permissions_mode)
+            file = await aiofiles.open(part, "wb", buffering=0, opener=made)
+        return IncomingLocalFile(
+            file,
+            part,
+            path,
+            fsync=self.fsync,
+            mode=self.file_permissions_mode,
+            together=writes_together(os.fspath(self.location)),
+        )
 
     def _link_on_the_way_to(self, path: str) -> Path | None:
         """The first symlink below the folder of temporary files, on the way to this file or in its place."""
@@ -157,19 +170,34 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
 class IncomingLocalFile(IncomingFile):
     """Bytes go to a ``.part`` file, which takes the name when it is whole and on the disk."""
 
-    def __init__(self, file: AsyncFileIO, part: Path, path: Path, *, fsync: bool, mode: int | None) -> None:
+    def __init__(
+        self,
+        file: AsyncFileIO,
+        part: Path,
+        path: Path,
+        *,
+        fsync: bool,
+        mode: int | None,
+        together: WritesTogether,
+    ) -> None:
         self._file = file
         self._part = part
         self._path = path
         self._fsync = fsync
         self._mode = mode
+        self._together = together
+        self._writing: asyncio.Future[None] | None = None
         self._committed: os.stat_result | None = None
 
     async def write(self, chunk: bytes) -> None:
+        descriptor = self._file.fileno()
+        if len(chunk) < SMALL:
+            self._writing = self._together.write(descriptor, chunk)
+        else:
+            loop = asyncio.get_running_loop()
+            self._writing = loop.run_in_executor(None, write_all, descriptor, chunk)
         with storage_errors():
-            left = memoryview(chunk)
-            while left:
-                left = left[await self._file.write(left) :]
+            await asyncio.shield(self._writing)
 
     async def commit(self) -> None:
         with storage_errors():
@@ -180,6 +208,8 @@ class IncomingLocalFile(IncomingFile):
         await sync_to_async(self._remove_if_ours, thread_sensitive=False)()
 
     async def abort(self) -> None:
+        if self._writing is not None:  # its descriptor may soon be that of another file
+            await asyncio.wait([self._writing])
         with suppress(OSError):
             await self._file.close()
         await sync_to_async(self._part.unlink, thread_sensitive=False)(missing_ok=True)

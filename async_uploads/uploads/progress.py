@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from contextvars import Context
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from channels.layers import get_channel_layer
+from django.db import close_old_connections, connections, router, transaction
 from django.utils import timezone
 
 from async_uploads import outages
@@ -17,35 +18,35 @@ from async_uploads.conf import upload_settings
 from async_uploads.databases import is_outage
 from async_uploads.events import apublish_progress
 from async_uploads.temp_files import AsyncTempFile, State
+from async_uploads.uploads.patience import Patience
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 RECORD_INTERVAL = 1.0
-ROWS_PER_UPDATE = 200
 
 
 class Progress:
     """One upload's progress. ``update`` costs next to nothing: what is slow happens beside the transfer."""
 
-    def __init__(self, temp_file: AsyncTempFile, transfer: asyncio.Timeout) -> None:
+    def __init__(self, temp_file: AsyncTempFile, transfer: Patience) -> None:
         self.temp_file = temp_file
         self.received: int = 0
         self.is_lost: bool = False
         self._transfer = transfer
         self._publisher: asyncio.Task[None] | None = None
         self._recorder = _recorder_of_loop()
+        self._is_told = get_channel_layer() is not None
 
     def update(self, received: int) -> None:
         self.received = received
         self._recorder.note(self)
-        if self._publisher is None or self._publisher.done():
+        if self._is_told and (self._publisher is None or self._publisher.done()):
             self._publisher = asyncio.create_task(self._publish())
 
     def lose(self) -> None:
         """The row has left the state ``uploading``: whoever did that wants the transfer to stop."""
         self.is_lost = True
-        with suppress(RuntimeError):  # it has ended already
-            self._transfer.reschedule(asyncio.get_running_loop().time())
+        self._transfer.lose()
 
     async def aclose(self) -> None:
         self._recorder.forget(self)
@@ -107,14 +108,37 @@ def _record(noted: list[Progress]) -> list[int]:
     """Write the bytes received; returns the primary keys of rows that are no longer those of these transfers."""
     close_old_connections()
     try:
-        now = timezone.now()
-        uploading = AsyncTempFile.objects.filter(state=State.UPLOADING)
+        using = router.db_for_write(AsyncTempFile)
+        if _write(noted, using) == len(noted):
+            return []
+        uploading = AsyncTempFile.objects.using(using).filter(state=State.UPLOADING)
         versions = dict(
             uploading.filter(pk__in=[one.temp_file.pk for one in noted]).values_list("pk", "version")
         )
-        ours = [one for one in noted if versions.get(one.temp_file.pk) == one.temp_file.version]
-        rows = [AsyncTempFile(pk=one.temp_file.pk, received=one.received, updated_at=now) for one in ours]
-        uploading.bulk_update(rows, ["received", "updated_at"], batch_size=ROWS_PER_UPDATE)
-        return [one.temp_file.pk for one in noted if one not in ours]
+        return [one.temp_file.pk for one in noted if versions.get(one.temp_file.pk) != one.temp_file.version]
     finally:
         close_old_connections()
+
+
+def _write(noted: list[Progress], using: str) -> int:
+    """How many of the rows were there.
+
+    One statement for all, prepared once: to have the ORM put one together of a thousand rows holds up the event loop.
+    """
+    connection = connections[using]
+    fields: list[Any] = [
+        AsyncTempFile._meta.get_field(name) for name in ("received", "updated_at", "id", "version", "state")
+    ]
+    table, received, updated_at, pk, version, state = map(
+        connection.ops.quote_name, (AsyncTempFile._meta.db_table, *(field.column for field in fields))
+    )
+    statement = (
+        f"UPDATE {table} SET {received} = %s, {updated_at} = %s"  # noqa: S608  # nosec B608  # names of ours
+        f" WHERE {pk} = %s AND {version} = %s AND {state} = %s"
+    )
+    now = fields[1].get_db_prep_save(timezone.now(), connection)
+    in_order = sorted((one.temp_file.pk, one.temp_file.version, one.received) for one in noted)
+    rows = [(size, now, number, known, str(State.UPLOADING)) for number, known, size in in_order]
+    with transaction.atomic(using=using), connection.cursor() as cursor:
+        cursor.executemany(statement, rows)
+        return int(cursor.rowcount)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -31,7 +32,9 @@ from async_uploads.storage.arrival import aaccept
 from async_uploads.storage.base import IncomingFile
 from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.tracing import traced
+from async_uploads.uploads.patience import Patience
 from async_uploads.uploads.progress import Progress
+from async_uploads.uploads.ticking import ticks
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
@@ -106,30 +109,33 @@ async def _awrite(
 ) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
+    idle, whole = upload_settings.IDLE_TIMEOUT, upload_settings.UPLOAD_TIMEOUT
 
     def latest() -> float:
         """When the next chunk has to be here."""
-        idle, whole = loop.time() + upload_settings.IDLE_TIMEOUT, upload_settings.UPLOAD_TIMEOUT
-        return idle if whole is None else min(idle, began + whole)
+        return loop.time() + idle if whole is None else min(loop.time() + idle, began + whole)
 
     restrictions = temp_file.field.file_restrictions
-    head, received = b"", 0
+    received = 0
+    head: bytes | None = b""
     progress: Progress | None = None
     try:
-        async with asyncio.timeout_at(latest()) as patience, CoalescingWriter(incoming) as writer:
+        async with Patience(latest()) as patience, CoalescingWriter(incoming) as writer:
             progress = Progress(temp_file, patience)
             async for chunk in body:
                 received += len(chunk)
                 check_size(received, max_size)
-                if len(head) < HEAD_SIZE:
+                if head is not None:
                     head = (head + chunk)[:HEAD_SIZE]
                     if len(head) == HEAD_SIZE:
                         check_type(temp_file.name, detect_type(head, temp_file.name), restrictions)
-                patience.reschedule(None)  # the disk may take its time
+                        head = None
+                patience.without_end()  # the disk may take its time
                 await writer.feed(chunk)
-                patience.reschedule(loop.time() if progress.is_lost else latest())
+                patience.until(latest())
                 progress.update(received)
-            patience.reschedule(None)
+                del chunk  # the next one may be long in coming
+            patience.without_end()
     except TimeoutError as error:
         if progress is not None and progress.is_lost:
             raise UploadExpired() from error
@@ -223,6 +229,7 @@ class CoalescingWriter:
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._closing = False
+        self._flushed = 0
 
     async def __aenter__(self) -> CoalescingWriter:
         self._task = asyncio.create_task(self._run())
@@ -251,13 +258,19 @@ class CoalescingWriter:
         self._full.set()
         await self._task
 
+    def _flush(self, piece: int) -> None:
+        """Time is up for this piece, if it has not been written since."""
+        if piece == self._flushed:
+            self._full.set()
+
     async def _run(self) -> None:
         try:
             while not (self._closing and not self._chunks):
                 await self._some.wait()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(FLUSH_INTERVAL):
-                        await self._full.wait()
+                if not self._full.is_set():
+                    ticks(FLUSH_INTERVAL).call(partial(self._flush, self._flushed))
+                    await self._full.wait()
+                self._flushed += 1
                 chunks, self._chunks, self._size = self._chunks, [], 0
                 if not self._closing:
                     self._some.clear()
@@ -265,5 +278,6 @@ class CoalescingWriter:
                 self._room.set()
                 if chunks:
                     await self._incoming.write(b"".join(chunks))
+                del chunks  # the next ones may be long in coming
         finally:
             self._room.set()

@@ -110,19 +110,27 @@ def _collect(multi: Any, waiting: list[_Handle], answers: Answers) -> int:
     return len(done) + len(failed)
 
 
-def paced(request: Request, every: float, seconds: float) -> Answers:
-    """One request each ``every`` seconds, over one connection; one that comes late does not delay the clock."""
+def paced(request: Request, every: float, seconds: float, patience: float = 30.0) -> Answers:
+    """One request each ``every`` seconds, over one connection; one that comes late does not delay the clock.
+
+    Those that are not answered ``patience`` seconds after the last was due count as answered then, by nobody.
+    """
     answers = Answers()
     began, cpu = time.perf_counter(), time.process_time()
+    end = began + seconds + patience
     handle = _Handle()
     due = began
     while due < began + seconds:
         time.sleep(max(due - time.perf_counter(), 0))
-        curl = handle.prepare(request)
-        with suppress(pycurl.error):
-            curl.perform()
+        status = 0
+        if (left := end - time.perf_counter()) > 0:
+            curl = handle.prepare(request)
+            curl.setopt(pycurl.TIMEOUT_MS, int(left * 1000) + 1)
+            with suppress(pycurl.error):
+                curl.perform()
+                status = curl.getinfo(pycurl.RESPONSE_CODE)
         # Measured from when it was due: a server that makes us wait does not get fewer requests to answer for.
-        answers.count(time.perf_counter() - due, curl.getinfo(pycurl.RESPONSE_CODE), handle.answer.getvalue())
+        answers.count(time.perf_counter() - due, status, handle.answer.getvalue())
         due += every
     answers.seconds, answers.client_cpu = time.perf_counter() - began, time.process_time() - cpu
     return answers

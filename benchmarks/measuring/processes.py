@@ -74,10 +74,26 @@ class Server:
     def threads(self) -> int:
         return sum(process.num_threads() for process in self._processes())
 
+    @property
+    def connections(self) -> int:
+        """How many of its files are sockets."""
+        return sum(
+            _is_socket(link)
+            for process in self._processes()
+            for link in Path(f"/proc/{process.pid}/fd").iterdir()
+        )
+
     def _processes(self) -> list[psutil.Process]:
         assert self._process.pid is not None
         parent = psutil.Process(self._process.pid)
         return [parent, *parent.children(recursive=True)]
+
+
+def _is_socket(link: Path) -> bool:
+    try:
+        return os.readlink(link).startswith("socket:")
+    except FileNotFoundError:  # closed meanwhile
+        return False
 
 
 def _peak(pid: int) -> int:

@@ -1,0 +1,79 @@
+"""What an upload costs the server as more are under way: 10, 100, 1,000 at once, the same bytes at the same rate.
+
+2,000 uploads of 256 KiB in 16 pieces, eighty a second: with ten under way each takes an eighth of a second, with a
+thousand 12.5 seconds. CPU is that of the server's process, user and system.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from time import sleep
+
+from benchmarks.measuring.dripping import allow_open_files
+from benchmarks.measuring.processes import settle
+from benchmarks.measuring.results import Metrics, Result, Verdict
+from benchmarks.measuring.rounds import Options, alternate, main
+from benchmarks.measuring.sites import Site, bare, site, uvicorn
+from benchmarks.measuring.uploads import Load, check_all_uploaded, dripping, requests_for
+
+SIZE = 2**18
+PIECES = 16
+PATIENCE = 60.0
+METRIC = "CPU ms per upload"
+
+
+def measure(options: Options) -> Result:
+    allow_open_files()
+    result = Result(
+        "cost",
+        "What an upload costs the server as more are under way",
+        [METRIC, "CPU s per GiB", "under way at most", "uploads/s"],
+    )
+    at_once = (10, 30, 100) if options.quick else (10, 100, 1000)
+    uploads, rate = (200, 80.0) if options.quick else (2000, 80.0)
+    loads = [Load(uploads, SIZE, each / rate, each / rate, PIECES, each) for each in at_once]
+    with site("ours", uvicorn, options.folder) as ours, site("bare", bare, options.folder) as nothing:
+        _run(ours, "ours", Load(50, SIZE, 0.1, 0.1, PIECES, 10))
+        runs = {
+            f"async_uploads, {load.at_once:,} under way": partial(_run, ours, "ours", load) for load in loads
+        }
+        runs |= {
+            f"bare ASGI application, {load.at_once:,}": partial(_run, nothing, "bare", load) for load in loads
+        }
+        result.samples = alternate(runs, options.rounds, what="cost", warm_up=False)
+        check_all_uploaded(ours)
+    costs = [result.samples[name].median(METRIC) for name in runs if name.startswith("async_uploads")]
+    result.verdicts.append(
+        Verdict(
+            f"CPU per upload, the largest of {at_once} under way to the smallest",
+            max(costs) / min(costs),
+            at_most=1.2,
+        )
+    )
+    client = max(max(samples.values["client CPU"]) for samples in result.samples.values())
+    result.notes.append(f"The process that drips used {client:.0%} of a core at most.")
+    return result
+
+
+def _run(at: Site, kind: str, load: Load) -> Metrics:
+    settle(at.server)
+    requests, body = requests_for(at, kind, load)
+    before, connections, most = at.server.spent, at.server.connections, 0
+    with dripping(requests, body, load, PATIENCE) as sending:
+        while not sending.done():
+            most = max(most, at.server.connections - connections)
+            sleep(0.2)
+        ended = sending.result().check()
+    settle(at.server)
+    cpu = (at.server.spent - before).cpu
+    return {
+        METRIC: cpu / load.uploads * 1000,
+        "CPU s per GiB": cpu / (load.uploads * load.size) * 2**30,
+        "under way at most": most,
+        "uploads/s": load.uploads / ended.seconds,
+        "client CPU": ended.client_cpu / ended.seconds,
+    }
+
+
+if __name__ == "__main__":
+    main(measure, __doc__)
