@@ -25,6 +25,10 @@ RETRY_AFTER = 2.0
 
 MOST_UNSENT = 10_000
 
+MOST_AT_ONCE = 16
+"""Of one event loop, that wait for the layer. Each takes a connection, of which redis-py has a hundred, and a layer
+drops messages that come faster than they are taken."""
+
 layer_outage: Outage = Outage("The channel layer", "upload status is not sent live.")
 
 
@@ -89,8 +93,9 @@ async def _asend(status: dict[str, Any]) -> None:
     if get_channel_layer() is None:
         return
     unsent = _unsent.setdefault(asyncio.get_running_loop(), _Unsent())
-    if unsent.is_waiting or not await _is_sent(status):
-        unsent.keep(status)
+    async with unsent.turn:
+        if unsent.is_waiting or not await _is_sent(status):
+            unsent.keep(status)
 
 
 async def _is_sent(status: dict[str, Any]) -> bool:
@@ -112,6 +117,7 @@ class _Unsent:
     """
 
     def __init__(self) -> None:
+        self.turn: asyncio.Semaphore = asyncio.Semaphore(MOST_AT_ONCE)
         self._statuses: dict[str, dict[str, Any]] = {}
         self._task: asyncio.Task[None] | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from random import random
 from typing import Any, ClassVar, TypeGuard
 
 from asgiref.sync import sync_to_async
@@ -15,11 +16,12 @@ from django.urls import set_script_prefix
 
 from async_uploads import outages
 from async_uploads.conf import upload_settings
-from async_uploads.consumers.layer import LayerUnavailable, TellingLayer
+from async_uploads.consumers.layer import LayerUnavailable
 from async_uploads.consumers.outbox import Outbox
 from async_uploads.consumers.pace import BURST, Pace
+from async_uploads.consumers.switchboard import Switchboard, Told, switchboard_of
 from async_uploads.databases import is_outage
-from async_uploads.events import MESSAGE_TYPE, apublish_progress, astatus_of, group_of
+from async_uploads.events import apublish_progress, astatus_of
 from async_uploads.owners import Owner, anew_owner_of_scope, aowner_of_scope
 from async_uploads.temp_files import FINISHED_STATES, OPEN_STATES, AsyncTempFile, is_storable
 
@@ -50,19 +52,29 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
     """
 
     owner: Owner
+    subscribed: dict[str, dict[str, Any]]
+    """By key, the newest status that was put into the outbox."""
+    joined: dict[str, Told | None]
+    """By key, of those joined at the switchboard, what has come while it was looked up whose upload it is."""
     actions: ClassVar[set[str]] = {"subscribe", "unsubscribe", "progress"}
 
-    _layer: TellingLayer | None = None
+    _switchboard: Switchboard | None = None
     _outbox: Outbox | None = None
     _watch: asyncio.Task[None] | None = None
+    _closing: asyncio.Task[None] | None = None
 
-    @property  # type: ignore[override]  # it has what a consumer asks a layer for
-    def channel_layer(self) -> TellingLayer | None:
-        return self._layer
+    @property  # type: ignore[override]  # a consumer without one is what Channels knows, too
+    def channel_layer(self) -> None:
+        """None: no socket has a channel of its own, whose messages Channels would wait for. See ``switchboard``."""
+        return
 
     @channel_layer.setter
     def channel_layer(self, layer: Any) -> None:
-        self._layer = None if layer is None else TellingLayer(layer)
+        self._switchboard = None if layer is None else switchboard_of(layer)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.subscribed, self.joined = {}, {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """What is away is told once, and the browser connects again until it is back."""
@@ -76,38 +88,32 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
             outages.database.goes_on(error)
             await _close(send)
         finally:
-            if self._watch is not None:
-                await _cancelled(self._watch)
+            for key in self.joined:
+                self._lines.forget(key, self)
+            for task in (self._watch, self._closing):
+                if task is not None:
+                    await _cancelled(task)
             if self._outbox is not None:
                 await self._outbox.aclose()
 
-    async def dispatch(self, message: Any) -> None:
-        """Without Channels' look at the database's connections, in another thread, for news that ask no database."""
-        if message["type"] == MESSAGE_TYPE:
-            await self.upload_status(message)
-        else:
-            await super().dispatch(message)
-
     async def connect(self) -> None:
-        if self.channel_layer is None:
+        if self._switchboard is None:
             await self.close()
             return
         set_script_prefix(get_script_prefix(self.scope))  # as for a request: a status holds URLs
         self.owner = await aowner_of_scope(self.scope)
-        self.subscribed: dict[str, dict[str, Any]] = {}
-        """By key, the newest status that was put into the outbox."""
         self._looked_at: float = asyncio.get_running_loop().time()
         self._pace = Pace(upload_settings.SOCKET_MESSAGE_RATE)
         self._refused: int = 0
         await self.accept()
         self._outbox = Outbox(
-            self.send_json, patience=upload_settings.SOCKET_SEND_TIMEOUT, on_stuck=self._give_up_on_reader
+            self._send, patience=upload_settings.SOCKET_SEND_TIMEOUT, on_stuck=self._give_up_on_reader
         )
         self._watch = asyncio.create_task(self._look_again_and_again())
 
     async def disconnect(self, code: int) -> None:
-        for key in getattr(self, "subscribed", ()):
-            await self._discard(key)
+        for key in list(self.joined):
+            await self._leave(key)
 
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
@@ -144,18 +150,24 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
             ):
                 self._tell_error("too_many_subscriptions", key)
                 continue
-            await self._channel_layer.group_add(group_of(key), self.channel_name)
+            self.joined[key] = None
+            await self._lines.watch(key, self)
             temp_file = await self._find(key)
             if temp_file is None:
-                await self._discard(key)
+                await self._leave(key)
                 self._tell_error("not_found", key)
                 continue
-            self._tell(await astatus_of(temp_file))
+            status = await astatus_of(temp_file)
+            told = self.subscribed.get(key, status)
+            self._tell(told if told["seq"] > status["seq"] else status)
+            if (heard := self.joined[key]) is not None:
+                await asyncio.sleep(0)  # the answer goes out first
+                self.hear(heard)
 
     async def unsubscribe(self, content: dict[str, Any]) -> None:
         for key in self._keys_in(content):
             if self.subscribed.pop(key, None) is not None:
-                await self._discard(key)
+                await self._leave(key)
 
     async def progress(self, content: dict[str, Any]) -> None:
         """A browser that sends its bytes straight to the cloud tells its owner's other watchers how far it is."""
@@ -172,16 +184,29 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
         temp_file.total = total if total is not None else temp_file.total
         await apublish_progress(temp_file, received)
 
-    async def upload_status(self, event: dict[str, Any]) -> None:
-        """Takes the messages of ``events.MESSAGE_TYPE``. Never waits for the reader, or the layer would drop some."""
-        if event["status"]["key"] in self.subscribed:
-            self._tell(event["status"])
+    def hear(self, status: Told) -> None:
+        """What the switchboard tells. One that comes late is of no use to anybody."""
+        key, seq = status["key"], status["seq"]
+        told = self.subscribed.get(key) or self.joined.get(key)
+        if told is not None and told["seq"] > seq:
+            return
+        if key in self.subscribed:
+            self._tell(status)
+        else:
+            self.joined[key] = status
+
+    def lose_layer(self) -> None:
+        """The browser connects again, until the layer is back."""
+        self._closing = asyncio.create_task(self.close(code=TRY_AGAIN_LATER))
 
     @property
-    def _channel_layer(self) -> TellingLayer:
-        if self._layer is None:
+    def _lines(self) -> Switchboard:
+        if self._switchboard is None:
             raise LayerUnavailable
-        return self._layer
+        return self._switchboard
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.send(message.text if isinstance(message, Told) else await self.encode_json(message))
 
     def _tell(self, status: dict[str, Any]) -> None:
         self.subscribed[status["key"]] = status
@@ -207,8 +232,9 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
 
     async def _look_again_and_again(self) -> None:
         """Logged out elsewhere, a visitor is told no more; and what the layer has dropped is told at last."""
+        # Not all at once, though a server that is back has all its sockets within a second.
+        await asyncio.sleep(LOOK_INTERVAL * random())  # noqa: S311  # no secret
         while True:
-            await asyncio.sleep(LOOK_INTERVAL)
             try:
                 if not await self._is_owner():
                     return
@@ -223,6 +249,7 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
                 if not is_outage(error):
                     raise
                 outages.database.goes_on(error)
+            await asyncio.sleep(LOOK_INTERVAL)
 
     async def _is_owner(self) -> bool:
         """Is the visitor still who they were? If not, the socket is closed, and the browser connects as who it is."""
@@ -243,8 +270,9 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
             return []
         return list(dict.fromkeys(keys))
 
-    async def _discard(self, key: str) -> None:
-        await self._channel_layer.group_discard(group_of(key), self.channel_name)
+    async def _leave(self, key: str) -> None:
+        self.joined.pop(key, None)
+        await self._lines.unwatch(key, self)
 
     async def _find(self, key: str) -> AsyncTempFile | None:
         temp_file = await sync_to_async(_find_row)(key)

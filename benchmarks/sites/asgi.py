@@ -1,5 +1,6 @@
 """The sites under an ASGI server: ours by its own handler, the others by Django's."""
 
+import gc
 import os
 
 from django.core.asgi import get_asgi_application as djangos
@@ -26,3 +27,7 @@ else:
             "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
         }
     )
+
+# As docs/deployment.md advises: what is there from the start is not looked through again and again.
+gc.collect()
+gc.freeze()

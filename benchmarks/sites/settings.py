@@ -3,6 +3,7 @@
 ``BENCH_DATA``: the folder of files and database. ``BENCH_DATABASE``: PostgreSQL's folder; empty for SQLite;
 ``BENCH_DATABASE_NAME``: of the database there.
 ``BENCH_S3``: endpoint of an S3 server, ``BENCH_REDIS``: a Redis, where files and messages are to go there.
+``BENCH_LAYER``: another channel layer than that of channels_redis; none without both.
 ``BENCH_THREADS``, ``BENCH_UPLOADS`` (JSON): the threads of our handler, and the package's settings.
 """
 
@@ -15,6 +16,7 @@ SITE = os.environ.get("BENCH_SITE", "ours")
 DATA = Path(os.environ["BENCH_DATA"])
 S3 = os.environ.get("BENCH_S3", "")
 REDIS = os.environ.get("BENCH_REDIS", "")
+LAYER = os.environ.get("BENCH_LAYER", "")
 
 SECRET_KEY = "benchmarks"
 DEBUG = False
@@ -106,9 +108,11 @@ STORAGES: dict[str, Any] = {
 }
 
 CHANNEL_LAYERS: dict[str, Any] = {}
+if LAYER:
+    CHANNEL_LAYERS["default"] = {"BACKEND": LAYER}
 if REDIS:
     CHANNEL_LAYERS["default"] = {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "BACKEND": LAYER or "channels_redis.core.RedisChannelLayer",
         "CONFIG": {"hosts": [{"address": REDIS, "socket_timeout": 20}], "capacity": 10_000},
     }
 
