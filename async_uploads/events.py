@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextvars import Context
 from hashlib import sha256, shake_256
 from typing import Any
@@ -77,9 +78,24 @@ async def astatus_of(temp_file: AsyncTempFile) -> dict[str, Any]:
 
 async def apublish(temp_file: AsyncTempFile) -> None:
     """Send the present status to everyone who watches."""
-    if get_channel_layer() is None:
-        return
-    await _asend(await astatus_of(temp_file))
+    if is_published():
+        await _asend(await astatus_of(temp_file))
+
+
+async def apublish_after(before: dict[str, Any], temp_file: AsyncTempFile) -> None:
+    """Send a status that has been meanwhile, then the present one."""
+    await _asend(before)
+    await apublish(temp_file)
+
+
+def is_published() -> bool:
+    """Is there a channel layer to publish to?"""
+    return get_channel_layer() is not None
+
+
+async def apublish_all(temp_files: Iterable[AsyncTempFile]) -> None:
+    if is_published():
+        await asyncio.gather(*map(apublish, temp_files))
 
 
 async def apublish_progress(temp_file: AsyncTempFile, received: int) -> None:
@@ -90,7 +106,7 @@ async def apublish_progress(temp_file: AsyncTempFile, received: int) -> None:
 
 async def _asend(status: dict[str, Any]) -> None:
     """A channel layer that is down must not stop an upload: it costs the watchers news, and the log one line."""
-    if get_channel_layer() is None:
+    if not is_published():
         return
     unsent = _unsent.setdefault(asyncio.get_running_loop(), _Unsent())
     async with unsent.turn:

@@ -37,6 +37,15 @@ class StoredName:
         self.name: str = name
         self._folder = _folder_of(self.storage)
 
+    @classmethod
+    def each(cls, storage: Any, names: Iterable[str]) -> Iterator[StoredName]:
+        """Many of one storage, whose folder is then looked for once."""
+        one = cls(storage, "")
+        for name in names:
+            other = cls.__new__(cls)
+            other.storage, other.name, other._folder = one.storage, name, one._folder
+            yield other
+
     def name_in(self, other: Any, there: Folder | None) -> str | None:
         """What the storage ``other``, with the folder ``there``, may call this file; None where it can't have it."""
         here = self._folder

@@ -137,6 +137,15 @@ def _loggable_owner(owner: str) -> str:
 
 async def asend_logged(signal: Signal, sender: type, **arguments: Any) -> None:
     """Send; a receiver that fails is logged, for what it is told of has happened already."""
-    for receiver, response in await signal.asend_robust(sender=sender, **arguments):
+    _log_failed(await signal.asend_robust(sender=sender, **arguments))
+
+
+def send_logged(signal: Signal, sender: type, **arguments: Any) -> None:
+    """Sync form of ``asend_logged``."""
+    _log_failed(signal.send_robust(sender=sender, **arguments))
+
+
+def _log_failed(responses: list[tuple[Any, Any]]) -> None:
+    for receiver, response in responses:
         if isinstance(response, Exception):
             logger.error("%r failed.", receiver, exc_info=response)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.db import DEFAULT_DB_ALIAS, models
+from django.db import DEFAULT_DB_ALIAS, connections, models, router
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from async_uploads.exceptions import UploadStateError
 from async_uploads.signals import tell_move
+from async_uploads.statements import read_row, update_row
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -68,7 +69,8 @@ MOVES: dict[State, set[State]] = {
 }
 
 
-NOT_TAKEN = models.Q(record_pk="")
+FREE: dict[str, Any] = {"record_pk": ""}
+NOT_TAKEN = models.Q(**FREE)
 """No record has the upload yet."""
 
 
@@ -247,7 +249,7 @@ class AsyncTempFile(models.Model):
     @classmethod
     def with_key(cls, key: str) -> AsyncTempFile | None:
         """The row of exactly this key: compared in Python too, for a database may not look at upper and lower case."""
-        found = cls.objects.filter(key=key).first()
+        found = read_row(cls, router.db_for_read(cls), {"key": key})
         return found if found is not None and found.key == key else None
 
     @classmethod
@@ -271,26 +273,68 @@ class AsyncTempFile(models.Model):
         instance knows.
         """
         expected, version, attempts = State(self.state), self.version, self.attempts
-        since, now = self._in_state_since or self.updated_at, timezone.now()
-        if to not in MOVES[expected]:
-            raise UploadStateError(f"a state that leads to {to}", expected)
-        changed = {**changes, "state": to, "version": version + 1, "updated_at": now}
-        row = AsyncTempFile.objects.filter(where or models.Q(), pk=self.pk, state=expected, version=version)
-        if not row.update(**changed):
+        changed = self._changed(to, changes)
+        using = router.db_for_write(AsyncTempFile)
+        known: dict[str, Any] = {"pk": self.pk, "state": expected, "version": version}
+        if where is None or (where is NOT_TAKEN and _has_empty_strings(using)):
+            moved = update_row(AsyncTempFile, using, changed, known | ({} if where is None else FREE))
+        else:
+            moved = bool(AsyncTempFile.objects.using(using).filter(where, **known).update(**changed))
+        if not moved:
             self.reload()
             raise UploadStateError(
                 f"{expected} (version {version})", f"{self.state} (version {self.version})"
             )
-        for name, value in changed.items():
-            setattr(self, name, value)
-        self._in_state_since = since if to == expected else now
+        since = self._take(changed)
         if to != expected or changes.keys() & {"attempts", "error_code"}:
             attempted = self.attempts > attempts
-            tell_move(self, expected, since, attempted=attempted, using=row.db, later=later)
+            tell_move(self, expected, since, attempted=attempted, using=using, later=later)
+
+    def _changed(self, to: State, changes: dict[str, Any]) -> dict[str, Any]:
+        """The columns of the row after a move. Raises UploadStateError where there is no such move."""
+        if to not in MOVES[State(self.state)]:
+            raise UploadStateError(f"a state that leads to {to}", self.state)
+        return {**changes, "state": to, "version": self.version + 1, "updated_at": timezone.now()}
+
+    def _take(self, changed: dict[str, Any]) -> datetime:
+        """Be as the row is after a move; returns since when it was in the former state."""
+        since = self._in_state_since or self.updated_at
+        self._in_state_since = since if self.state == changed["state"] else changed["updated_at"]
+        for name, value in changed.items():
+            setattr(self, name, value)
+        return since
 
     async def amove(self, to: State, *, where: models.Q | None = None, **changes: Any) -> None:
         """Async form of ``move``, in one hop to the thread of the database connection."""
         await sync_to_async(self.move)(to, where=where, **changes)
+
+    @classmethod
+    def move_all(
+        cls, rows: list[AsyncTempFile], to: State, *, where: models.Q, **changes: Any
+    ) -> list[AsyncTempFile]:
+        """``move`` each of ``rows``, those that are in one state and version by one UPDATE; returns those that moved.
+
+        The others have been moved by somebody else or do not meet ``where``; they are left as they are. Blocking.
+        """
+        alike: dict[tuple[str, int], list[AsyncTempFile]] = {}
+        for row in rows:
+            alike.setdefault((row.state, row.version), []).append(row)
+        return [row for some in alike.values() for row in cls._move_alike(some, to, where, changes)]
+
+    @classmethod
+    def _move_alike(
+        cls, rows: list[AsyncTempFile], to: State, where: models.Q, changes: dict[str, Any]
+    ) -> list[AsyncTempFile]:
+        expected, version = State(rows[0].state), rows[0].version
+        changed = rows[0]._changed(to, changes)
+        these = cls.objects.filter(pk__in=[row.pk for row in rows])
+        if these.filter(where, state=expected, version=version).update(**changed) < len(rows):
+            # To the microsecond, no one else has moved one of them to the same state at the same time.
+            moved = set(these.filter(**changed).values_list("pk", flat=True))
+            rows = [row for row in rows if row.pk in moved]
+        for row in rows:
+            tell_move(row, expected, row._take(changed), attempted=False, using=these.db)
+        return rows
 
     def reload(self) -> None:
         """Read the row again; a row that has gone counts as expired."""
@@ -298,6 +342,11 @@ class AsyncTempFile(models.Model):
             self.refresh_from_db()
         except AsyncTempFile.DoesNotExist:
             self.state = State.EXPIRED
+
+
+def _has_empty_strings(alias: str) -> bool:
+    """On Oracle an empty string is NULL, and equals nothing."""
+    return not connections[alias].features.interprets_empty_strings_as_nulls
 
 
 def is_storable(text: str) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
 from async_uploads.exceptions import UploadError
@@ -15,26 +16,32 @@ try:
 except ImportError:
     trace = None  # type: ignore[assignment]  # off, then
 
-AsyncFunction = TypeVar("AsyncFunction", bound=Callable[..., Coroutine[Any, Any, Any]])
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _itself(subject: Any) -> Any:
     return subject
 
 
-def traced(name: str, upload_of: Callable[[Any], Any] = _itself) -> Callable[[AsyncFunction], AsyncFunction]:
-    """Run an async function in a span of its own. ``upload_of`` its first argument is the AsyncTempFile."""
+def traced(name: str, upload_of: Callable[[Any], Any] = _itself) -> Callable[[Function], Function]:
+    """Run a function, sync or async, in a span of its own. ``upload_of`` its first argument is the AsyncTempFile."""
 
-    def decorate(function: AsyncFunction) -> AsyncFunction:
+    def decorate(function: Function) -> Function:
         if trace is None:
             return function
 
         @wraps(function)
-        async def in_span(subject: Any, *args: Any, **kwargs: Any) -> Any:
+        async def ain_span(subject: Any, *args: Any, **kwargs: Any) -> Any:
             with _span(name, upload_of(subject)):
                 return await function(subject, *args, **kwargs)
 
-        return cast(AsyncFunction, in_span)  # it takes and returns what the function does
+        @wraps(function)
+        def in_span(subject: Any, *args: Any, **kwargs: Any) -> Any:
+            with _span(name, upload_of(subject)):
+                return function(subject, *args, **kwargs)
+
+        # It takes and returns what the function does.
+        return cast(Function, ain_span if iscoroutinefunction(function) else in_span)
 
     return decorate
 

@@ -142,3 +142,24 @@ async def test_a_verb_that_was_forgotten_says_so() -> None:
 def test_a_sync_verb_that_was_forgotten_says_so_too() -> None:
     with pytest.raises(NotImplementedError, match=r"must implement acopy_file\(\) or copy_file\(\)"):
         AsyncUploadStorage().copy_file("a", "b")
+
+
+@pytest.mark.parametrize("cls", [SyncStorage, AsyncStorage])
+async def test_many_are_deleted_and_what_fails_is_told_for_each(cls: Any, monkeypatch: Any) -> None:
+    storage = cls()
+    storage.files.update(b=b"b", c=b"c")
+    delete = storage.delete if cls is SyncStorage else storage.adelete
+
+    def fail_for_b(name: str) -> Any:
+        if name == "b":
+            raise PermissionError(name)
+        return delete(name)
+
+    monkeypatch.setattr(
+        cls, "delete" if cls is SyncStorage else "adelete", lambda self, name: fail_for_b(name)
+    )
+
+    failed = await storage.adelete_all(["a", "b", "c"])
+
+    assert [(name, type(error)) for name, error in failed.items()] == [("b", PermissionError)]
+    assert set(storage.files) == {"b"}

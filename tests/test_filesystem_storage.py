@@ -15,7 +15,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 
 from async_uploads.exceptions import StorageFull
-from async_uploads.storage import filesystem
+from async_uploads.storage import parts
 from async_uploads.storage.filesystem import FileSystemAsyncUploadStorage
 from tests.stored_files import CONTENT, SOURCE, TARGET, content_of, put, receive
 from tests.test_broken_transfers import MIB, no_file_larger_than
@@ -31,6 +31,16 @@ def storage(tmp_path: Path) -> FileSystemAsyncUploadStorage:
 def files_in(storage: FileSystemAsyncUploadStorage) -> list[str]:
     root = Path(storage.location)
     return sorted(str(found.relative_to(root)) for found in root.rglob("*") if found.is_file())
+
+
+def parts_of(storage: FileSystemAsyncUploadStorage, name: str) -> parts.Parts:
+    return parts.Parts(
+        os.path.join(storage.location, "async-temp-files"), os.path.join(storage.location, name)
+    )
+
+
+def parts_in(storage: FileSystemAsyncUploadStorage, name: str) -> list[Path]:
+    return parts_of(storage, name).left()
 
 
 def mode_of(storage: FileSystemAsyncUploadStorage, name: str) -> int:
@@ -147,8 +157,8 @@ async def test_deleting_an_upload_deletes_its_partial_files(storage: FileSystemA
 
         await storage.adelete(SOURCE)
 
-        (left,) = files_in(storage)
-        assert left.startswith(neighbour)
+        assert parts_in(storage, SOURCE) == []
+        assert len(parts_in(storage, neighbour)) == len(files_in(storage)) == 1
 
 
 @pytest.mark.parametrize("name", ["async-temp-files/a[b]*?.txt", "async-temp-files/[!x].txt"])
@@ -158,8 +168,26 @@ async def test_a_name_is_no_pattern_when_it_is_deleted(
     async with arriving(storage, name, "async-temp-files/ab.txt"):
         await storage.adelete(name)
 
-        (left,) = files_in(storage)
-        assert left.startswith("async-temp-files/ab.txt.")
+        assert parts_in(storage, name) == []
+        assert len(parts_in(storage, "async-temp-files/ab.txt")) == len(files_in(storage)) == 1
+
+
+async def test_to_delete_an_upload_no_day_is_looked_through(
+    storage: FileSystemAsyncUploadStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day has thousands of files, and each of them is deleted once."""
+    names = [SOURCE.replace("token", f"token{number}") for number in range(20)]
+    for name in names:
+        put(storage, name=name)
+    listed: list[str] = []
+    scandir, listdir = os.scandir, os.listdir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(os.fspath(path)) or scandir(path))
+    monkeypatch.setattr(os, "listdir", lambda path: listed.append(os.fspath(path)) or listdir(path))
+
+    assert await storage.adelete_all(names) == {}
+
+    assert files_in(storage) == []
+    assert str(Path(storage.path(SOURCE)).parent) not in listed[: len(names)]
 
 
 async def test_deleting_a_record_s_file_spares_parts_of_its_own(
@@ -178,10 +206,10 @@ async def test_a_planted_link_is_not_written_through(
     storage: FileSystemAsyncUploadStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The partial file's name can't be guessed; here it is, and still nothing happens."""
-    monkeypatch.setattr(filesystem, "token_hex", lambda size: "guessed")
+    monkeypatch.setattr(parts, "token_hex", lambda size: "guessed")
     target = tmp_path / "precious"
     target.write_bytes(b"precious")
-    part = Path(storage.path(SOURCE) + ".guessed.part")
+    part = parts_of(storage, SOURCE).new()
     part.parent.mkdir(parents=True)
     part.symlink_to(target)
 

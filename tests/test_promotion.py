@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,15 +13,19 @@ from django.db import connection, transaction
 from django.forms import modelform_factory
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, TestCase
+from django.test.utils import CaptureQueriesContext
 from django.urls import path
 
 from async_uploads.models import AsyncFileInputData, AsyncTempFile, promote_temp_files
+from async_uploads.storage.filesystem import FileSystemAsyncUploadStorage
 from tests import urls
 from tests.arrivals import aarrived, arrived, rolled_back, row_of, state_of, stored_names
 from tests.conftest import image_bytes
 from tests.testapp.models import Album, Document, Picture
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+OF_TRANSACTIONS = ("BEGIN", "COMMIT")
 
 
 def save_view(request: HttpRequest) -> HttpResponse:
@@ -56,6 +61,36 @@ def test_save_promotes() -> None:
     document = Document(file=arrived())
     document.save()
     assert_promoted(document)
+
+
+def test_a_save_on_one_disk_costs_four_queries_beyond_its_own() -> None:
+    """The key's row, the claim, the swap and the promotion; no event loop is asked, and no byte moves."""
+    document = Document(file=arrived())
+    inode = Path(document.file.path).stat().st_ino
+
+    with CaptureQueriesContext(connection) as captured, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("async_uploads.promotion.dispatching.async_to_sync", None)
+        document.save()
+
+    of_rows = [
+        each["sql"] for each in captured.captured_queries if not each["sql"].startswith(OF_TRANSACTIONS)
+    ]
+    assert len(of_rows) == 5, of_rows
+    assert_promoted(document)
+    assert Path(document.file.path).stat().st_ino == inode
+
+
+def test_a_storage_of_ones_own_that_copies_in_another_way_is_asked_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Stamping(FileSystemAsyncUploadStorage):
+        def copy_file(self, from_key: str, to_key: str, **options: Any) -> None:
+            Path(self.path(to_key)).parent.mkdir(parents=True)
+            Path(self.path(to_key)).write_bytes(b"stamped")
+
+    monkeypatch.setattr(Document._meta.get_field("file"), "storage", Stamping())
+
+    assert_promoted(Document.objects.create(file=arrived()), content=b"stamped")
 
 
 def test_create_promotes() -> None:

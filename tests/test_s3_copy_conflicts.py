@@ -10,6 +10,7 @@ import pytest
 from async_uploads.exceptions import StorageUnavailable
 from async_uploads.storage.base import FileChanged
 from async_uploads.storage.s3 import S3AsyncUploadStorage
+from async_uploads.storage.s3.copying import Copying
 from tests.s3_storage import (
     CONTENT,
     content_of,
@@ -168,6 +169,41 @@ async def test_a_source_that_goes_at_the_last_moment_is_missing(
 
     client.close()
     assert str(missing.value) == key
+
+
+async def test_a_server_that_was_seen_to_refuse_is_not_asked_first_whether_a_name_is_free(
+    storage_behind: S3AsyncUploadStorage, seaweedfs_proxy: Proxy
+) -> None:
+    key = await put_temporary(storage_behind)
+    for number in range(3):
+        await storage_behind.acopy_file(key, f"{number}-{TARGET}")
+    before = len(seaweedfs_proxy.requests())
+    await storage_behind.acopy_file(key, f"new-{TARGET}")
+    asked = [each.method for each in seaweedfs_proxy.requests()[before:]]
+
+    other = await put_temporary(storage_behind, b"other bytes")
+    with pytest.raises(FileExistsError):
+        await storage_behind.acopy_file(other, f"new-{TARGET}")
+
+    assert asked == ["HEAD", "PUT"]
+    await storage_behind.acopy_file(key, f"new-{TARGET}")  # its own copy is known again
+    assert await content_of(storage_behind, f"new-{TARGET}") == CONTENT
+
+
+async def test_a_server_that_overwrites_whatever_it_is_told_is_asked_each_time(
+    storage_behind: S3AsyncUploadStorage, seaweedfs_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the header for nothing, here by never being sent it."""
+    monkeypatch.setattr(Copying, "_exclusively", lambda self: {})
+    key = await put_temporary(storage_behind)
+    for number in range(5):
+        await storage_behind.acopy_file(key, f"{number}-{TARGET}")
+    await put(storage_behind, TARGET, b"somebody else's")
+
+    with pytest.raises(FileExistsError):
+        await storage_behind.acopy_file(key, TARGET)
+
+    assert await content_of(storage_behind, TARGET) == b"somebody else's"
 
 
 async def test_a_writer_who_is_told_to_try_again_does(

@@ -17,6 +17,7 @@ from async_uploads.models import AsyncTempFile
 from async_uploads.temp_files import State
 from tests.arrivals import arrived, begun, row_of, state_of, stored_names
 from tests.testapp.models import Document
+from tests.watching import parts, parts_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +51,7 @@ def uploading(part: bytes = b"half") -> str:
     """An upload whose process was killed in the middle of it."""
     temp_file = begun()
     temp_file.move(State.UPLOADING)
-    path = Path(project_settings.MEDIA_ROOT, f"{temp_file.key}.0123456789abcdef.part")
+    path = parts(temp_file.key).new()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(part)
     return temp_file.key
@@ -94,7 +95,8 @@ def test_an_upload_that_stopped_halfway_can_be_tried_again_and_its_part_goes() -
     row = row_of(stopped)
     assert (row.state, row.received, row.error_code) == ("pending", 0, "interrupted")
     assert state_of(going) == "uploading"
-    assert stored_names() == {f"{going}.0123456789abcdef.part"}
+    assert parts_of(stopped) == []
+    assert len(parts_of(going)) == len(stored_names()) == 1
     assert "1 interrupted uploads made ready again" in said
 
 

@@ -33,12 +33,13 @@ from pytest_django import Settings
 from async_uploads.exceptions import StorageUnavailable
 from async_uploads.models import AsyncTempFile
 from async_uploads.promotion import promote_inline
+from async_uploads.signals import Move, upload_moved
 from async_uploads.storage.arrival import aaccept
 from async_uploads.sweeping import asweep, awatch
 from async_uploads.sweeping.due import Due
 from async_uploads.sweeping.taking import give_back, take
 from async_uploads.temp_files import NOT_TAKEN, State
-from async_uploads.uploads import aexpire, receiving
+from async_uploads.uploads import aexpire, aexpire_all, receiving
 from tests.arrivals import arrived, begun, state_of, stored_names
 from tests.conftest import ticket_for
 from tests.processes import ROOT
@@ -92,6 +93,18 @@ def sweeper(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def heard(moves: list[Move]) -> Iterator[None]:
+    def hear(move: Move, **kwargs: Any) -> None:
+        moves.append(move)
+
+    upload_moved.connect(hear)
+    try:
+        yield
+    finally:
+        upload_moved.disconnect(hear)
 
 
 def content_of(name: str) -> bytes:
@@ -286,16 +299,33 @@ def test_a_record_written_by_raw_sql_gets_its_file() -> None:
     assert stored_names() == {"documents/report.txt"}
 
 
-def queries_of_a_sweep(count: int) -> int:
-    rows(count, state=State.EXPIRED)
+def queries_of_a_sweep(count: int, state: State) -> int:
+    AsyncTempFile.objects.all().delete()
+    rows(count, state=state)
     with CaptureQueriesContext(connection) as captured:
         report = async_to_sync(asweep)()
-    assert (report.pruned, AsyncTempFile.objects.count()) == (count, 0)
+    assert (report.pruned, report.expired).count(count) == 1
     return len(captured)
 
 
-def test_a_batch_of_old_rows_costs_as_many_queries_as_one_row() -> None:
-    assert queries_of_a_sweep(150) == queries_of_a_sweep(1)
+@pytest.mark.parametrize("state", [State.EXPIRED, State.UPLOADED])
+def test_a_batch_of_old_rows_costs_as_many_queries_as_one_row(state: State) -> None:
+    assert queries_of_a_sweep(150, state) == queries_of_a_sweep(1, state)
+
+
+def test_of_a_batch_what_was_moved_meanwhile_is_left_to_whoever_did() -> None:
+    saved, other = aged(arrived(b"precious")), aged(arrived(b"x", "x.txt"))
+    held = take(abandoned(), after=0)
+    moves: list[Move] = []
+    document = Document.objects.create(file=saved)
+
+    with heard(moves):
+        expired = asyncio.run(aexpire_all(held))
+
+    assert [row.key for row in expired] == [other]
+    assert [(move.from_state, move.to_state) for move in moves] == [("uploaded", "expired")]
+    assert (state_of(saved), state_of(other)) == ("promoted", "expired")
+    assert content_of(str(document.file.name)) == b"precious"
 
 
 def test_a_storage_that_is_away_is_told_once_and_the_rest_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:

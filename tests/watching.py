@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from async_uploads.events import group_of
+from async_uploads.storage.parts import Parts
 
 T = TypeVar("T")
 
@@ -68,8 +70,13 @@ async def watching(key: str) -> AsyncIterator[Watcher]:
 
 def parts_of(key: str) -> list[Path]:
     """The partial files of an upload that is on its way."""
-    path = Path(settings.MEDIA_ROOT) / key
-    return [found for found in path.parent.glob("*.part") if found.name.startswith(path.name)]
+    return parts(key).left()
+
+
+def parts(key: str) -> Parts:
+    """Where they are, or would be."""
+    root = os.path.abspath(settings.MEDIA_ROOT)
+    return Parts(f"{root}/async-temp-files", f"{root}/{key}")
 
 
 def files_under_media() -> list[Path]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db import models, router, transaction
@@ -73,7 +74,7 @@ def _after_save(
 def _take_uploads(sender: type[models.Model], instance: models.Model, save: Save, *, created: bool) -> None:
     using = save.using
     try:
-        with transaction.atomic(using=router.db_for_write(AsyncTempFile), savepoint=False):
+        with _all_or_none(save.uploads):
             claims = [
                 claim(temp_file, sender._meta.get_field(name), instance, using)
                 for name, temp_file in save.uploads.items()
@@ -87,6 +88,13 @@ def _take_uploads(sender: type[models.Model], instance: models.Model, save: Save
             _undo(sender._base_manager.using(using).filter(pk=instance.pk), created, columns)
         raise
     promote_after_commit(claims, using)
+
+
+def _all_or_none(uploads: Sized) -> AbstractContextManager[Any]:
+    """One is taken by one statement."""
+    if len(uploads) == 1:
+        return nullcontext()
+    return transaction.atomic(using=router.db_for_write(AsyncTempFile), savepoint=False)
 
 
 def _undo(record: models.QuerySet[Any], created: bool, before: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 from async_uploads.conf import INLINE_PROMOTION, upload_settings
 from async_uploads.exceptions import UploadAlreadyUsed
 from async_uploads.promotion.claims import Claim, async_fields_of, claim
+from async_uploads.promotion.linking import promote_on_the_spot
 from async_uploads.promotion.promoting import apromote
 from async_uploads.temp_files import AsyncTempFile
 
@@ -33,7 +34,8 @@ def promote_after_commit(claims: list[Claim], using: str) -> None:
 def dispatch(claims: list[Claim]) -> None:
     """A queue that can't be reached costs time, not the save: the sweep promotes what was not handed to it."""
     if upload_settings.PROMOTION_DISPATCHER == INLINE_PROMOTION:
-        async_to_sync(_apromote_all)(claims)
+        if long_way := [each for each in claims if not promote_on_the_spot(each)]:
+            async_to_sync(_apromote_all)(long_way)
         return
     for each in claims:
         try:

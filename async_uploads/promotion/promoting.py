@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import random
 from datetime import timedelta
-from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -25,6 +25,7 @@ from async_uploads.exceptions import (
 )
 from async_uploads.promotion.claims import LEASE, Claim
 from async_uploads.promotion.copying import acopy_leased
+from async_uploads.promotion.swapping import show, swap, swap_and_mark
 from async_uploads.signals import asend_logged, file_promoted, promotion_failed
 from async_uploads.storage.arrival import aaccept, atidy
 from async_uploads.storage.base import FileChanged
@@ -52,7 +53,7 @@ async def apromote(claimed: Claim) -> bool:
     temp_file = claimed.temp_file
     try:
         if temp_file.state == State.PROMOTED:
-            return await _aswap(temp_file, claimed.instance)
+            return await _aswap_again(temp_file, claimed.instance)
         if temp_file.state in (State.PENDING, State.UPLOADING):
             await aaccept(temp_file, held=claimed.held)
         if temp_file.state == State.FAILED and not temp_file.failed_in_promotion:
@@ -61,16 +62,9 @@ async def apromote(claimed: Claim) -> bool:
             return False
         await apublish(temp_file)
         await acopy_leased(temp_file)
-        if not await _aswap(temp_file, claimed.instance):
+        if not await sync_to_async(swap_and_mark)(temp_file, claimed.instance):
             await _agive_up(temp_file)
             return False
-        await temp_file.amove(
-            State.PROMOTED,
-            lease_until=None,
-            error_code="",
-            error="",
-            received=temp_file.size or temp_file.received,
-        )
     except REFUSALS as error:
         await apublish(temp_file)
         await _atell_failure(temp_file, error, will_retry=False)
@@ -97,27 +91,12 @@ async def _atake_lease(temp_file: AsyncTempFile, *, held: bool) -> bool:
     return True
 
 
-async def _aswap(temp_file: AsyncTempFile, instance: models.Model | None) -> bool:
-    """Write the final name, if the record still has the key. False where it has something else, or has gone."""
-    field = temp_file.field
-    final: dict[str, Any] = {field.attname: temp_file.final_name}
-    measured = {field.width_field: temp_file.width, field.height_field: temp_file.height}
-    final |= {name: pixels for name, pixels in measured.items() if name}
-    pk = field.model._meta.pk.to_python(temp_file.record_pk)
-    record = field.model._base_manager.using(temp_file.record_db or None).filter(pk=pk)
-    swapped = await record.filter(**{field.attname: temp_file.key}).aupdate(**final)
-    if not swapped and not await record.filter(**{field.attname: temp_file.final_name}).aexists():
-        return False
-    if instance is not None:
-        _show(instance, field, temp_file, final)
-    return True
-
-
-def _show(instance: models.Model, field: Any, temp_file: AsyncTempFile, final: dict[str, Any]) -> None:
-    """Let the saved object in memory say what the database says, unless it has been given another file meanwhile."""
-    value = instance.__dict__.get(field.attname)
-    if str(value or "") == temp_file.key:
-        instance.__dict__.update(final)
+async def _aswap_again(temp_file: AsyncTempFile, instance: models.Model | None) -> bool:
+    """What is promoted stays so; only a record that has the key once more is given the file."""
+    swapped = await sync_to_async(swap)(temp_file)
+    if swapped:
+        show(temp_file, instance)
+    return swapped
 
 
 async def _afinish(temp_file: AsyncTempFile) -> None:

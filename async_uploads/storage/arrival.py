@@ -26,6 +26,8 @@ READ_SIZE = 256 * 1024
 MOST_READ = 32 * 1024 * 1024
 """Bytes. Of most formats Pillow reads the header; of WebP and AVIF it keeps the whole file in memory."""
 
+_LEFT = "%s could not be deleted (%s); the sweep will."
+
 # Threads of their own: many images at once cost no more memory than two, and keep no upload waiting for a thread.
 _measurers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="async-uploads-measure")
 
@@ -149,4 +151,12 @@ async def atidy(storage: AsyncUploadStorage, name: str) -> None:
     try:
         await storage.adelete(name)
     except Exception as error:  # noqa: BLE001  # whatever a storage raises
-        logger.warning("%s could not be deleted (%s); the sweep will.", name, error)
+        logger.warning(_LEFT, name, error)
+
+
+def tidy(storage: AsyncUploadStorage, name: str) -> None:
+    """Sync form of ``atidy``."""
+    try:
+        storage.delete(name)
+    except Exception as error:  # noqa: BLE001  # as above
+        logger.warning(_LEFT, name, error)

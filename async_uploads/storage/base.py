@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, ParamSpec, Self, TypedDict, TypeVar
 
@@ -12,6 +12,7 @@ from django.core.files.base import File
 from django.core.files.storage import Storage
 
 from async_uploads.conf import upload_settings
+from async_uploads.storage.deleting import Failed, adelete_each, delete_each
 from async_uploads.storage.folders import Folder, known_folder
 from async_uploads.storage.naming import FileNaming
 
@@ -173,6 +174,15 @@ class AsyncUploadStorage(FileNaming):
     # These are made of the verbs: override where it pays
     #####################################################
 
+    async def adelete_all(self, names: Sequence[str]) -> Failed:
+        """Remove each of ``names`` as ``adelete`` does; returns those that could not be removed, with the reason.
+
+        Once the storage raises StorageUnavailable, it is asked for no more of them.
+        """
+        if getattr(self.adelete, "__func__", None) is AsyncUploadStorage.adelete:
+            return await sync_to_async(delete_each, thread_sensitive=False)(self.delete, names)
+        return await adelete_each(self.adelete, names)
+
     async def amove_file(self, from_key: str, to_key: str) -> None:
         """Copy without overwriting, then delete the source."""
         await self.acopy_file(from_key, to_key)
@@ -199,8 +209,20 @@ class AsyncUploadStorage(FileNaming):
         """Async form of Django's ``save``."""
         return await sync_to_async(self.save, thread_sensitive=False)(name, content, max_length=max_length)
 
+    @property
+    def links_files(self) -> bool:
+        """Can a file get a second name on the spot, by ``link_file``, without a byte being moved?"""
+        return False
+
+    def link_file(self, from_key: str, to_key: str, *, if_match: str | None = None) -> bool:
+        """As ``copy_file``, in no time. False where that can't be: nothing is done, and the bytes have to be copied.
+
+        Only where ``links_files``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not link files.")
+
     def reserve_name(self, name: str, max_length: int | None) -> str:
-        """The final name that a copy will be tried under first, wanted as ``name``; no I/O."""
+        """The final name that a copy will be tried under first, wanted as ``name``; no network is asked."""
         if not self.copies_exclusively:
             return self.alternative_name(name, max_length)
         return self.fit_name(name, max_length)

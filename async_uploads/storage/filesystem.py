@@ -10,9 +10,7 @@ import asyncio
 import errno
 import os
 from contextlib import contextmanager, suppress
-from glob import escape
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import aiofiles
@@ -25,7 +23,6 @@ from async_uploads.exceptions import StorageFull
 from async_uploads.storage.base import FileChanged, IncomingFile, OnProgress, StoredFile
 from async_uploads.storage.byte_copies import (
     NO_HARD_LINKS,
-    PART_SUFFIX,
     CopyOfBytes,
     is_same_file,
     sync_directory,
@@ -33,6 +30,7 @@ from async_uploads.storage.byte_copies import (
 )
 from async_uploads.storage.direct import ServedByDjango
 from async_uploads.storage.local_writes import SMALL, WritesTogether, write_all, writes_together
+from async_uploads.storage.parts import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +64,7 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         The folder of temporary files may be one, to have them on another disk; what lies in it we have made ourselves.
         """
         path: str = super().path(name)
-        if link := self._link_on_the_way_to(path):
-            raise SuspiciousFileOperation(f"{link} among the temporary files is a symlink.")
+        self._refuse_links(path)
         return path
 
     def stat(self, name: str) -> StoredFile:
@@ -82,15 +79,22 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
             return file.read(max(end - start, 0))
 
     def delete(self, name: str) -> None:
-        path = Path(super().path(name)) if name else None
-        if path is not None and self._link_on_the_way_to(str(path)) == path:
-            path.unlink(
-                missing_ok=True
-            )  # a symlink in the place of the file: it goes, what it points at stays
-        else:
+        if not name or not self.is_temporary_path(name):
             super().delete(name)
-        if self.is_temporary_path(name):
-            for part in self._parts_of(Path(self.path(name))):
+            return
+        path: str = super().path(name)
+        # A symlink in the place of the file goes, and what it points at stays.
+        self._refuse_links(os.path.dirname(path))
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except (IsADirectoryError, PermissionError):
+            super().delete(name)
+        parts = self._parts_of(path)
+        if left := parts.left():
+            self._refuse_links(parts.folder)
+            for part in left:
                 part.unlink(missing_ok=True)
 
     def copy_file(
@@ -120,12 +124,50 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         if self.fsync:
             sync_directory(target.parent)
 
+    @property
+    def links_files(self) -> bool:
+        """Not where a project's own class copies or deletes in another way."""
+        own = FileSystemAsyncUploadStorage
+        verbs = (
+            (self.acopy_file, own.acopy_file),
+            (self.copy_file, own.copy_file),
+            (self.adelete, own.adelete),
+        )
+        return all(getattr(verb, "__func__", None) is ours for verb, ours in verbs)
+
+    def link_file(self, from_key: str, to_key: str, *, if_match: str | None = None) -> bool:
+        if if_match and self.stat(from_key).etag != if_match:
+            raise FileChanged(f"{from_key} is not the file that was checked.")
+        source, target = Path(self.path(from_key)), Path(self.path(to_key))
+        self._make_directory(target.parent)
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            return is_same_file(source, target)
+        except OSError as error:
+            if error.errno not in NO_HARD_LINKS:
+                raise
+            return False
+        if self.fsync:
+            sync_directory(target.parent)
+        return True
+
+    def reserve_name(self, name: str, max_length: int | None) -> str:
+        """Another one where it is taken now: most are not taken between this look and the copy."""
+        wanted = super().reserve_name(name, max_length)
+        with suppress(SuspiciousFileOperation, OSError):
+            if os.path.lexists(self.path(wanted)):
+                return self.alternative_name(wanted, max_length)
+        return wanted
+
     async def aopen_incoming(self, name: str) -> IncomingFile:
         path = Path(self.path(name))
-        part = Path(f"{path}.{token_hex(8)}{PART_SUFFIX}")
+        parts = self._parts_of(str(path))
+        self._refuse_links(parts.folder)
+        part = parts.new()
 
         def made(name: str, flags: int) -> int:
-            self._make_directory(path.parent)
+            self._make_directories(path.parent, part.parent)
             return _open_no_follow(name, flags)
 
         with storage_errors():
@@ -139,23 +181,30 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
             together=writes_together(os.fspath(self.location)),
         )
 
-    def _link_on_the_way_to(self, path: str) -> Path | None:
-        """The first symlink below the folder of temporary files, on the way to this file or in its place."""
-        temporary = Path(self.location) / self.temporary_key_prefix
-        if not Path(path).is_relative_to(temporary):
-            return None
-        step = temporary
-        for part in Path(path).relative_to(temporary).parts:
-            step /= part
-            if step.is_symlink():
-                return step
-        return None
+    @property
+    def _temporary_root(self) -> str:
+        return os.path.join(self.location, self.temporary_key_prefix)
 
-    @staticmethod
-    def _parts_of(path: Path) -> Iterator[Path]:
-        return path.parent.glob(f"{escape(path.name)}.*{PART_SUFFIX}")
+    def _refuse_links(self, path: str) -> None:
+        """Raises SuspiciousFileOperation for a symlink below the folder of temporary files, up to ``path`` itself."""
+        step = root = self._temporary_root
+        if not path.startswith(f"{root}{os.sep}"):
+            return
+        for part in path[len(root) + 1 :].split(os.sep):
+            step = f"{step}{os.sep}{part}"
+            if os.path.islink(step):
+                raise SuspiciousFileOperation(f"{step} among the temporary files is a symlink.")
+
+    def _parts_of(self, path: str) -> Parts:
+        return Parts(self._temporary_root, path)
+
+    def _make_directories(self, *directories: Path) -> None:
+        for each in directories:
+            self._make_directory(each)
 
     def _make_directory(self, directory: Path) -> None:
+        if directory.is_dir():
+            return
         missing = [each for each in (directory, *directory.parents) if not each.exists()]
         try:
             with storage_errors():

@@ -2,7 +2,8 @@
 
 from async_uploads.sweeping.backlog import AGES, Backlog, StateCount, backlog
 from async_uploads.sweeping.due import count_due
-from async_uploads.sweeping.sweep import SweepReport, asweep, before, named_by_records
+from async_uploads.sweeping.report import SweepReport
+from async_uploads.sweeping.sweep import asweep, before, named_by_records
 from async_uploads.sweeping.watching import awatch
 
 __all__ = [

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -20,44 +21,20 @@ from async_uploads.events import apublish
 from async_uploads.exceptions import StorageUnavailable, UploadInUse, UploadStateError
 from async_uploads.promotion import LEASE, Claim, apromote, claim
 from async_uploads.references import StoredName, unreferenced
+from async_uploads.storage.base import AsyncUploadStorage
+from async_uploads.storage.deleting import Failed
 from async_uploads.sweeping.due import Due
+from async_uploads.sweeping.report import SweepReport
 from async_uploads.sweeping.taking import give_back, look_at, take
 from async_uploads.temp_files import AsyncTempFile, State, expiry
-from async_uploads.uploads import aexpire
+from async_uploads.uploads import aexpire_all
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 AT_ONCE = 8
-"""Rows treated at the same time: storages take their time to answer."""
+"""Rows treated at the same time, where each takes its time: a promotion copies."""
 
-
-@dataclass
-class SweepReport:
-    """What a sweep did, or with ``dry_run`` would do. ``errors`` holds one line for each upload that failed.
-
-    ``kept``: old uploads that a record still names. ``seconds``: how long it took.
-    """
-
-    restarted: int = 0
-    promoted: int = 0
-    expired: int = 0
-    pruned: int = 0
-    kept: int = 0
-    seconds: float = 0.0
-    errors: list[str] = field(default_factory=list)
-
-    @property
-    def has_done_something(self) -> bool:
-        return any((self.restarted, self.promoted, self.expired, self.pruned, self.errors))
-
-    def __str__(self) -> str:
-        counts = (
-            f"{self.restarted} interrupted uploads made ready again, {self.promoted} promotions finished, "
-            f"{self.expired} abandoned uploads expired, {self.pruned} finished rows pruned"
-        )
-        if self.kept:
-            counts += f", {self.kept} old uploads kept because a record names them"
-        return f"{counts}, {len(self.errors)} failed" if self.errors else counts
+Rows = list[AsyncTempFile]
 
 
 async def asweep(
@@ -101,15 +78,13 @@ class _Sweep:
 
     async def arun(self) -> None:
         due = Due.at(timezone.now(), self.before)
-        await self._each(due.interrupted, self._restart)
-        await self._each(due.promotions, self._promote)
-        await self._each(due.taken, self._promote)
-        await self._each(due.abandoned, self._expire, unless_named=True)
-        await self._each(due.finished, self._prune, unless_named=True)
+        await self._each(due.interrupted, partial(self._one_by_one, self._restart))
+        await self._each(due.promotions, partial(self._one_by_one, self._promote))
+        await self._each(due.taken, partial(self._one_by_one, self._promote))
+        await self._each(due.abandoned, partial(self._unless_named, self._expire))
+        await self._each(due.finished, partial(self._unless_named, self._prune))
 
-    async def _each(
-        self, which: Q, treat: Callable[[AsyncTempFile], Awaitable[None]], *, unless_named: bool = False
-    ) -> None:
+    async def _each(self, which: Q, treat: Callable[[Rows], Awaitable[None]]) -> None:
         last = 0
         while not self.is_stopping():
             rows = await sync_to_async(look_at if self.dry_run else take)(which, after=last)
@@ -117,38 +92,42 @@ class _Sweep:
                 return
             last, until = rows[-1].pk, rows[0].lease_until
             try:
-                named = await sync_to_async(named_by_records)(rows) if unless_named else set()
-                free = asyncio.Semaphore(AT_ONCE)
-                await asyncio.gather(
-                    *(self._treat(row, self._keep if row.pk in named else treat, free) for row in rows)
-                )
+                await treat(rows)
             finally:
                 if not self.dry_run:
                     await sync_to_async(give_back)(rows, until, without=self._cleared)
                 self._cleared.clear()
 
+    async def _one_by_one(self, treat: Callable[[AsyncTempFile], Awaitable[None]], rows: Rows) -> None:
+        free = asyncio.Semaphore(AT_ONCE)
+
+        async def one(temp_file: AsyncTempFile) -> None:
+            async with free:
+                if not self.is_stopping():
+                    await self._treat(temp_file, treat)
+
+        await asyncio.gather(*map(one, rows))
+
+    async def _unless_named(self, treat: Callable[[Rows], Awaitable[None]], rows: Rows) -> None:
+        """Those that nobody needs are treated together."""
+        named = await sync_to_async(named_by_records)(rows)
+        if named:
+            await self._one_by_one(self._keep, [row for row in rows if row.pk in named])
+        await treat([row for row in rows if row.pk not in named])
+
     async def _treat(
-        self,
-        temp_file: AsyncTempFile,
-        treat: Callable[[AsyncTempFile], Awaitable[None]],
-        free: asyncio.Semaphore,
+        self, temp_file: AsyncTempFile, treat: Callable[[AsyncTempFile], Awaitable[None]]
     ) -> None:
-        async with free:
-            if self.is_stopping():
-                return
-            try:
-                if not (temp_file.has_field and id(temp_file.field.storage) in self._away):
-                    await treat(temp_file)
-            except (UploadStateError, UploadInUse):
-                pass  # somebody else has moved it meanwhile
-            except (LookupError, FieldDoesNotExist):
-                self._failed(temp_file, f"the project has no field {temp_file.model}.{temp_file.field_name}")
-            except StorageUnavailable as error:
-                self._is_away(temp_file, error)
-            except Exception as error:
-                logger.exception("Sweeping %s failed.", temp_file.key)
-                self._failed(temp_file, repr(error))
-            self.advance()
+        try:
+            if not self._is_out_of_reach(temp_file):
+                await treat(temp_file)
+        except (UploadStateError, UploadInUse):
+            pass  # somebody else has moved it meanwhile
+        except (LookupError, FieldDoesNotExist):
+            self._has_no_field(temp_file)
+        except Exception as error:  # noqa: BLE001  # told, and the rest goes on
+            self._went_wrong(temp_file, error)
+        self.advance()
 
     async def _restart(self, temp_file: AsyncTempFile) -> None:
         """Its process died: the partial bytes go, and the same URL can be tried again until it expires.
@@ -173,18 +152,49 @@ class _Sweep:
         elif temp_file.error_code:
             self._failed(temp_file, temp_file.error)
 
-    async def _expire(self, temp_file: AsyncTempFile) -> None:
-        self._told("expired", temp_file)
+    async def _expire(self, rows: Rows) -> None:
+        """First the rows, so that no save takes them; then their bytes."""
+        here = []
+        for row in self._within_reach(rows):
+            if row.has_field:
+                here.append(row)
+                self._told("expired", row)
+            else:
+                self._has_no_field(row)
         if not self.dry_run:
-            await aexpire(temp_file)
-        self.report.expired += 1
+            here = await self._delete_bytes(await aexpire_all(here))
+        self.report.expired += len(here)
 
-    async def _prune(self, temp_file: AsyncTempFile) -> None:
-        self._told("pruned", temp_file)
-        if not self.dry_run and temp_file.has_field:
-            await temp_file.field.storage.adelete(temp_file.key)
-        self._cleared.append(temp_file.pk)
-        self.report.pruned += 1
+    async def _prune(self, rows: Rows) -> None:
+        here = []
+        for row in self._within_reach(rows):
+            here.append(row)
+            self._told("pruned", row)
+        if not self.dry_run:
+            here = await self._delete_bytes(here)
+        self._cleared += [row.pk for row in here]
+        self.report.pruned += len(here)
+
+    def _within_reach(self, rows: Rows) -> Iterator[AsyncTempFile]:
+        for row in rows:
+            if self.is_stopping():
+                return
+            self.advance()
+            if not self._is_out_of_reach(row):
+                yield row
+
+    def _is_out_of_reach(self, temp_file: AsyncTempFile) -> bool:
+        return bool(self._away) and temp_file.has_field and id(temp_file.field.storage) in self._away
+
+    async def _delete_bytes(self, rows: Rows) -> Rows:
+        """Returns those that have none any more."""
+        failed: Failed = {}
+        for storage, some in _by_storage(rows):
+            failed |= await storage.adelete_all([row.key for row in some])
+        for row in rows:
+            if row.key in failed:
+                self._went_wrong(row, failed[row.key])
+        return [row for row in rows if row.key not in failed]
 
     async def _keep(self, temp_file: AsyncTempFile) -> None:
         """A record still names the file, however it came to. If it is the one that the file is for, it gets it.
@@ -210,18 +220,37 @@ class _Sweep:
     def _failed(self, temp_file: AsyncTempFile, why: str) -> None:
         self.report.errors.append(f"{temp_file.key}: {why}")
 
-    def _is_away(self, temp_file: AsyncTempFile, error: StorageUnavailable) -> None:
-        storage = temp_file.field.storage
-        if id(storage) not in self._away:
-            self._away.add(id(storage))
+    def _has_no_field(self, temp_file: AsyncTempFile) -> None:
+        self._failed(temp_file, f"the project has no field {temp_file.model}.{temp_file.field_name}")
+
+    def _went_wrong(self, temp_file: AsyncTempFile, error: Exception) -> None:
+        if not isinstance(error, StorageUnavailable):
+            logger.error("Sweeping %s failed.", temp_file.key, exc_info=error)
+            self._failed(temp_file, repr(error))
+        elif not self._is_out_of_reach(temp_file):
+            self._away.add(id(temp_file.field.storage))
             self.report.errors.append(f"{temp_file.field}, and all that is in its storage: {error.reason}")
 
 
 def named_by_records(rows: list[AsyncTempFile]) -> set[int]:
     """The primary keys of those of ``rows`` whose file some record names, in whatever field and database. Blocking."""
-    files = {row.pk: StoredName(row.field.storage, row.key) for row in rows if row.has_field}
+    files = {
+        row.pk: file
+        for storage, some in _by_storage(rows)
+        for row, file in zip(some, StoredName.each(storage, (row.key for row in some)), strict=True)
+    }
     free = set(unreferenced(files.values()))
     return {pk for pk, file in files.items() if file not in free}
+
+
+def _by_storage(rows: Rows) -> list[tuple[AsyncUploadStorage, Rows]]:
+    """Without those whose field the project no longer has."""
+    found: dict[int, tuple[AsyncUploadStorage, Rows]] = {}
+    for row in rows:
+        if row.has_field:
+            storage = row.field.storage
+            found.setdefault(id(storage), (storage, []))[1].append(row)
+    return list(found.values())
 
 
 async def _arecord_with(temp_file: AsyncTempFile) -> Any:

@@ -19,18 +19,17 @@ def take(which: Q, *, after: int) -> list[AsyncTempFile]:
     """The next rows by primary key that nobody is at, with a lease on them that a sweep elsewhere respects.
 
     A lease does not keep the row's owner from anything: a save or a cancel that comes meanwhile wins, and the sweep
-    finds the row changed. Two statements, in a transaction of their own. Blocking.
+    finds the row changed. Two statements in a transaction of their own, or three without one. Blocking.
     """
     free = which & (Q(lease_until=None) | Q(lease_until__lte=timezone.now()))
     until = expiry(LEASE)
     alias = router.db_for_write(AsyncTempFile)
     rows = AsyncTempFile.objects.using(alias).filter(free, pk__gt=after).order_by("pk")
     if not connections[alias].features.has_select_for_update_skip_locked:
-        # One statement finds and takes them. The lease's microseconds tell which ones are ours.
-        rows.model.objects.using(alias).filter(free, pk__in=rows.values("pk")[:BATCH]).update(
-            lease_until=until
-        )
-        return list(AsyncTempFile.objects.using(alias).filter(lease_until=until).order_by("pk"))
+        # One statement takes them. The lease's microseconds tell which ones are ours.
+        found = rows.model.objects.using(alias).filter(pk__in=list(rows.values_list("pk", flat=True)[:BATCH]))
+        found.filter(free).update(lease_until=until)
+        return list(found.filter(lease_until=until).order_by("pk"))
     with transaction.atomic(using=alias):
         taken = list(rows.select_for_update(skip_locked=True)[:BATCH])
         AsyncTempFile.objects.using(alias).filter(pk__in=[row.pk for row in taken]).update(lease_until=until)

@@ -1,7 +1,7 @@
 """The life of an upload until a record takes it: begin, receive, complete, cancel, and the check of a key."""
 
 from async_uploads.uploads.beginning import abegin, afind_record, begin, find_record
-from async_uploads.uploads.ending import acancel, acomplete, aexpire, afind_upload
+from async_uploads.uploads.ending import acancel, acomplete, aexpire, aexpire_all, afind_upload
 from async_uploads.uploads.keys import check_key, record_names
 from async_uploads.uploads.outages import logged_outage
 from async_uploads.uploads.receiving import areceive
@@ -12,6 +12,7 @@ __all__ = [
     "acancel",
     "acomplete",
     "aexpire",
+    "aexpire_all",
     "afind_record",
     "afind_upload",
     "areceive",

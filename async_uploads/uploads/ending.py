@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from async_uploads.events import apublish
+from asgiref.sync import sync_to_async
+
+from async_uploads.events import apublish, apublish_all
 from async_uploads.exceptions import (
     UploadExpired,
     UploadIncomplete,
@@ -64,6 +66,14 @@ async def aexpire(temp_file: AsyncTempFile) -> None:
     """As ``acancel``, for an upload that nobody came back for; raises what the storage raises."""
     await _agive_up(temp_file, State.EXPIRED)
     await temp_file.field.storage.adelete(temp_file.key)
+
+
+async def aexpire_all(temp_files: list[AsyncTempFile]) -> list[AsyncTempFile]:
+    """Expire what nobody has taken or moved meanwhile, and return those; their bytes are still there."""
+    move_all = sync_to_async(AsyncTempFile.move_all)
+    expired = await move_all(temp_files, State.EXPIRED, where=NOT_TAKEN, lease_until=None)
+    await apublish_all(expired)
+    return expired
 
 
 async def _agive_up(temp_file: AsyncTempFile, to: State) -> None:

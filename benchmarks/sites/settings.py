@@ -121,6 +121,7 @@ CACHES = {
 }
 FILE_FORM_UPLOAD_DIR = "tus"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2**30
+FILE_UPLOAD_TEMP_DIR = DATA  # on one file system with the files, which is the best for Django, too
 
 ASYNC_UPLOADS: dict[str, Any] = {"IDLE_TIMEOUT": 300, **json.loads(os.environ.get("BENCH_UPLOADS", "{}"))}
 ALLIANCE_PLATFORM: dict[str, Any] = {"CORE": {}, "STORAGE": {}}

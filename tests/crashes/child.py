@@ -17,7 +17,7 @@ from asgiref.sync import async_to_sync, sync_to_async  # noqa: E402  # models lo
 from django.db import connections, transaction  # noqa: E402
 
 from async_uploads.models import AsyncTempFile  # noqa: E402
-from async_uploads.promotion import copying  # noqa: E402
+from async_uploads.promotion import copying, dispatching  # noqa: E402
 from async_uploads.sweeping import asweep  # noqa: E402
 from async_uploads.uploads import acancel, acomplete  # noqa: E402
 from tests.arrivals import arrived  # noqa: E402
@@ -56,6 +56,7 @@ def give_up(place: Place, key: str) -> None:
         await sync_to_async(place.model.objects.update)(**{place.field.name: ""})
 
     copying._acopy = let_go
+    dispatching.promote_on_the_spot = lambda claimed: False
     save(place, key)
 
 

@@ -17,6 +17,9 @@ UPLOADS, STORAGE, PROMOTING = (
     "async_uploads.storage",
     "async_uploads.promotion.promoting",
 )
+LINKING = "async_uploads.promotion.linking"
+COPYING: tuple[Kind, ...] = ("other-disk", "no-links", *CLOUDS)
+"""Where a promotion takes a while: elsewhere it is done on the spot."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,11 @@ STEPS = (
     Step("save", "claimed", "after", "async_uploads.fields.saving.claim"),
     Step("save-in-transaction", "claimed", "after", "async_uploads.fields.saving.claim"),
     Step("save", "committed", "before", "async_uploads.promotion.dispatching.dispatch"),
-    Step("save", "before-the-copy", "before", "async_uploads.promotion.copying._acopy"),
+    Step("save", "before-the-link", "before", f"{LINKING}.link", only=("disk",)),
+    Step("save", "after-the-link", "after", f"{LINKING}.link", only=("disk",)),
+    Step("save", "swapped-after-the-link", "after", f"{LINKING}.swap_and_mark", only=("disk",)),
+    Step("save", "source-of-the-link-went", "after", f"{LINKING}.tidy", only=("disk",)),
+    Step("save", "before-the-copy", "before", "async_uploads.promotion.copying._acopy", only=COPYING),
     Step("save", "in-the-copy", "before", "shutil.copymode", only=("other-disk", "no-links")),
     Step(
         "save",
@@ -63,16 +70,17 @@ STEPS = (
         f"{STORAGE}.azure.block_copies.BlockCopy._copy_block",
         only=("azure-blocks",),
     ),
-    Step("save", "after-the-copy", "after", "async_uploads.promotion.copying._acopy"),
-    Step("save", "after-the-swap", "after", f"{PROMOTING}._aswap"),
-    Step("save", "before-the-source-goes", "before", f"{PROMOTING}._afinish"),
-    Step("save", "after-the-source-went", "after", f"{PROMOTING}.atidy"),
-    Step("save", "told", "after", f"{PROMOTING}.apublish", nth=2),
+    Step("save", "after-the-copy", "after", "async_uploads.promotion.copying._acopy", only=COPYING),
+    Step("save", "in-the-swap", "after", "async_uploads.promotion.swapping.swap"),
+    Step("save", "after-the-swap", "after", f"{PROMOTING}.swap_and_mark", only=COPYING),
+    Step("save", "before-the-source-goes", "before", f"{PROMOTING}._afinish", only=COPYING),
+    Step("save", "after-the-source-went", "after", f"{PROMOTING}.atidy", only=COPYING),
+    Step("save", "told", "after", f"{PROMOTING}.apublish", nth=2, only=COPYING),
     Step("give-up", "before-the-copy-goes", "before", f"{PROMOTING}._agive_up"),
     Step("give-up", "after-the-row", "before", f"{PROMOTING}.atidy"),
     Step("give-up", "after-the-source-went", "after", f"{PROMOTING}.atidy"),
     Step("replace", "claimed", "after", "async_uploads.fields.saving.claim", only=("disk",)),
-    Step("replace", "after-the-swap", "after", f"{PROMOTING}._aswap", only=("disk",)),
+    Step("replace", "after-the-swap", "after", f"{LINKING}.swap_and_mark", only=("disk",)),
     Step(
         "replace",
         "before-the-old-goes",
@@ -82,7 +90,7 @@ STEPS = (
     ),
     Step("cancel", "before-the-bytes-go", "before", f"{UPLOADS}.ending.atidy"),
     Step("cancel", "after-the-bytes-went", "after", f"{UPLOADS}.ending.atidy"),
-    Step("sweep", "expired", "after", f"{UPLOADS}.ending._agive_up"),
+    Step("sweep", "expired", "after", "async_uploads.sweeping.sweep.aexpire_all"),
     Step("sweep", "taken", "after", "async_uploads.sweeping.sweep.take"),
     Step("sweep", "bytes-gone", "before", "async_uploads.sweeping.sweep.give_back"),
 )

@@ -229,7 +229,7 @@ async def test_every_folder_that_is_made_has_the_mode_of_the_setting(
         await storage.acopy_file(KEY, "documents/2026/report.txt")
 
     folders = [path for path in Path(storage.location).rglob("*") if path.is_dir()]
-    assert len(folders) == 6
+    assert len(folders) == 8  # the parts have two
     assert {mode_of(folder) for folder in folders} == {0o750}
 
 

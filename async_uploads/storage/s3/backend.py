@@ -19,6 +19,7 @@ from async_uploads.storage.base import (
     StoredFile,
 )
 from async_uploads.storage.clients import ClientPerLoop
+from async_uploads.storage.s3.conditions import Conditions
 from async_uploads.storage.s3.connecting import COPY_READ_TIMEOUT, OpenClient, client_config, unsigned
 from async_uploads.storage.s3.copying import Copying
 from async_uploads.storage.s3.downloads import download_url
@@ -45,7 +46,7 @@ else:
 MIB = 1024**2
 GIB = 1024**3
 
-_OF_A_PROCESS = ("_clients", "_copiers", "_unsigned_clients")
+_OF_A_PROCESS = ("_clients", "_copiers", "_unsigned_clients", "conditions")
 
 
 @deconstructible(path="async_uploads.storage.s3.S3AsyncUploadStorage")
@@ -218,6 +219,7 @@ class S3AsyncUploadStorage(AsyncUploadStorage, S3Storage):
     def _open_clients(self) -> None:
         config = client_config(self)
         copying = client_config(self, read_timeout=COPY_READ_TIMEOUT)
+        self.conditions = Conditions()
         self._clients = ClientPerLoop(lambda: OpenClient(self, config))
         self._copiers = ClientPerLoop(lambda: OpenClient(self, copying))
         self._unsigned_clients = ClientPerLoop(lambda: OpenClient(self, unsigned(config)))

@@ -49,7 +49,8 @@ class Copying:
 
     async def run(self, on_progress: OnProgress | None) -> None:
         """Raises FileExistsError, FileChanged, StorageUnavailable and botocore's errors."""
-        if await self._is_made():
+        in_parts = self._size > self.storage.multipart_copy_threshold
+        if (in_parts or not self.storage.conditions.are_kept) and await self._is_made():
             return
         for delay in CONFLICT_DELAYS:
             if await self._copy(on_progress):
@@ -73,6 +74,8 @@ class Copying:
             if _is_conflict(error):
                 return False
             raise
+        if self.storage.conditional_writes:
+            await self.storage.conditions.try_once(self._copy_at_once)
         return True
 
     async def _copy_at_once(self) -> None:

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from botocore.config import Config
 
+from async_uploads.storage.s3.conditions import Conditions
+
 
 class S3Options(Protocol):
     """S3AsyncUploadStorage, as seen from below."""
@@ -35,6 +37,7 @@ class S3Options(Protocol):
     multipart_copy_chunksize: int
     multipart_copy_concurrency: int
     conditional_writes: bool
+    conditions: Conditions
     temporary_key_prefix: str
 
     @property
