@@ -90,7 +90,7 @@ lint: .venv/dev.stamp node_modules/.stamp
 	$(WITH_NODE) npx --no-install tsc --checkJs --noEmit
 
 types: .venv/dev.stamp
-	$(VENV) -m mypy async_uploads asgi_app tests
+	$(VENV) -m mypy async_uploads asgi_app tests benchmarks
 
 contracts: .venv/dev.stamp
 	.venv/bin/lint-imports --no-logo

@@ -61,8 +61,7 @@ def measure(options: Options) -> Result:
             one = stack.enter_context(site(kind, command, options.folder, environment=environment))
             runs[name] = partial(_save, one, s3, saves // 5 if name == SLOW else saves)
             if kind == "ours":
-                tight = Uploads(s3, one.environment)
-        runs[LIMIT] = partial(_copy_and_delete, tight, saves)
+                runs[LIMIT] = partial(_copy_and_delete, Uploads(s3, one.environment), saves)
         result.samples = alternate(runs, options.rounds, what="promotions")
     for name, least in (("peer on uvicorn", 5), ("peer on gunicorn", None)):
         ratio = result.ratio("saves/s", "async_uploads", name)

@@ -64,15 +64,15 @@ def measure(options: Options) -> Result:
                 result.verdicts.append(
                     Verdict(f"time beside a FileField, {way}, {size}, {database}", ratio, at_most=2)
                 )
-    ours, plain = (result.samples[f"{name}, save, 10 MiB, SQLite"] for name, _kind in SITES)
-    beyond = ours.median("statements") - plain.median("statements")
-    written = ours.median("KiB written") - plain.median("KiB written")
+    our_samples, plain_samples = (result.samples[f"{name}, save, 10 MiB, SQLite"] for name, _kind in SITES)
+    beyond = our_samples.median("statements") - plain_samples.median("statements")
+    written = our_samples.median("KiB written") - plain_samples.median("KiB written")
     result.verdicts += [
         Verdict("queries beyond the save's own", beyond, "", at_most=4),
-        Verdict("files that keep their inode", ours.median("kept"), at_least=1),
+        Verdict("files that keep their inode", our_samples.median("kept"), at_least=1),
         Verdict("written beyond the FileField's, 10 MiB", written, "KiB"),
     ]
-    commits = [each.median("transactions") for each in (ours, plain)]
+    commits = [each.median("transactions") for each in (our_samples, plain_samples)]
     result.notes.append(
         f"COMMITs that are statements of their own: {commits[0]:.0f} beside {commits[1]:.0f}."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -180,9 +180,16 @@ async def test_to_delete_an_upload_no_day_is_looked_through(
     for name in names:
         put(storage, name=name)
     listed: list[str] = []
-    scandir, listdir = os.scandir, os.listdir
-    monkeypatch.setattr(os, "scandir", lambda path: listed.append(os.fspath(path)) or scandir(path))
-    monkeypatch.setattr(os, "listdir", lambda path: listed.append(os.fspath(path)) or listdir(path))
+
+    def noting(look: Callable[[str], Any]) -> Callable[[str], Any]:
+        def looked(path: str) -> Any:
+            listed.append(os.fspath(path))
+            return look(path)
+
+        return looked
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, noting(getattr(os, name)))
 
     assert await storage.adelete_all(names) == {}
 

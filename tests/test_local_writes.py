@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,9 +55,14 @@ async def test_they_take_one_thread_however_many_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()
-    hops = []
+    hops: list[Any] = []
     to_thread = loop.run_in_executor
-    monkeypatch.setattr(loop, "run_in_executor", lambda *args: (hops.append(args), to_thread(*args))[1])
+
+    def counted(*args: Any) -> Any:
+        hops.append(args)
+        return to_thread(*args)
+
+    monkeypatch.setattr(loop, "run_in_executor", counted)
 
     with parts(tmp_path, UPLOADS) as descriptors:
         together = writes_together(str(tmp_path))

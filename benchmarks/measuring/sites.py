@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -62,7 +63,7 @@ def site(
     data.mkdir(parents=True)
     given = {"BENCH_SITE": kind, "BENCH_DATA": str(data), **(environment or {})}
     with ExitStack() as stack:
-        made = {"sessions": [], "field_id": None}
+        made: dict[str, Any] = {"sessions": [], "field_id": None}
         if kind != "bare":
             if database := given.get("BENCH_DATABASE"):
                 given["BENCH_DATABASE_NAME"] = name = f"bench_{kind}_{command.__name__}"

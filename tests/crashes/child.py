@@ -56,7 +56,7 @@ def give_up(place: Place, key: str) -> None:
         await sync_to_async(place.model.objects.update)(**{place.field.name: ""})
 
     copying._acopy = let_go
-    dispatching.promote_on_the_spot = lambda claimed: False
+    vars(dispatching)["promote_on_the_spot"] = lambda claimed: False
     save(place, key)
 
 
