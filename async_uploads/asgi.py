@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 from weakref import WeakSet
 
 import django
-from asgiref.sync import sync_to_async
 from django.core import signals
 from django.core.exceptions import BadRequest, ImproperlyConfigured
 from django.core.handlers.asgi import get_script_prefix
@@ -17,7 +16,7 @@ from django.urls import set_script_prefix
 
 from async_uploads.checks import check_storages
 from async_uploads.middleware_groups import GroupingASGIHandler, view_for
-from async_uploads.request_threads import RequestThreads, release_request_thread
+from async_uploads.request_threads import RequestThreads, in_request_thread, release_request_thread
 from async_uploads.storage.clients import aclose_clients
 from async_uploads.streaming import RequestStream, wants_stream
 
@@ -62,12 +61,8 @@ class StreamingASGIHandler(GroupingASGIHandler):
             self._streaming.add(task)
         stream = RequestStream(receive)
         set_script_prefix(get_script_prefix(scope))
-        await signals.request_started.asend(sender=self.__class__, scope=scope)
-        request, refusal = cast("Any", self.create_request)(scope, stream)  # typed for a file that is whole
-        if request is not None:
-            request._read_started = True  # so that POST is empty for whoever looks, as a log handler may
         try:
-            response = refusal if request is None else await self.run_get_response(request)
+            response = await self._respond_to_stream(scope, stream)
         except asyncio.CancelledError:  # the server stops: without a response, Django closes no connection
             await release_request_thread()
             raise
@@ -77,14 +72,25 @@ class StreamingASGIHandler(GroupingASGIHandler):
         try:
             await self.send_response(response, _AnswerBeforeEnd(scope, stream, send))
         finally:
-            await sync_to_async(response.close)()
+            await in_request_thread(response.close)
+
+    async def _respond_to_stream(self, scope: Message, stream: RequestStream) -> Any:
+        if self.is_one_group:
+            return await self.respond(scope, stream)
+        await signals.request_started.asend(sender=self.__class__, scope=scope)
+        request, refusal = self.create_request(scope, stream)
+        return refusal if request is None else await self.run_get_response(request)
 
     def create_request(self, scope: Any, body_file: Any) -> Any:
         """As Django's, and a head that can't be understood is the client's mistake, no failure of ours (Django 6.1)."""
+        request: Any
         try:
-            return super().create_request(scope, body_file)
+            request, refusal = super().create_request(scope, body_file)
         except BadRequest:
             return None, HttpResponseBadRequest()
+        if isinstance(body_file, RequestStream) and request is not None:
+            request._read_started = True  # so that POST is empty for whoever looks, as a log handler may
+        return request, refusal
 
     async def _live(self, receive: Any, send: Any) -> None:
         """The lifespan protocol (ASGI 3.0): at the end transfers are wound up, and clients of clouds closed."""

@@ -64,7 +64,7 @@ class GroupingASGIHandler(_Internals, ASGIHandler):
 
     def _is_answered_at_once(self, scope: Any) -> bool:
         """A guess, before any middleware has had a word: where it is wrong, the rest takes some hops more."""
-        if not isinstance(getattr(self._middleware_chain, "__wrapped__", None), HookGroup):
+        if not self.is_one_group:
             return False
         view = view_for(scope)
         return view is not None and (not iscoroutinefunction(view) or hasattr(view, BLOCKING_FORM))
@@ -79,15 +79,24 @@ class GroupingASGIHandler(_Internals, ASGIHandler):
             set_script_prefix(get_script_prefix(scope))
             response: Any = None
             try:
-                request, response, entered = await sync_to_async(self._begin)(scope, body_file)
-                if response is None:
-                    group: HookGroup = self._middleware_chain.__wrapped__
-                    response = await group.proceed(request, entered)
-                    await sync_to_async(self._end)(request, response)
+                response = await self.respond(scope, body_file)
                 await self.send_response(response, send)
             finally:
                 finish = partial(signals.request_finished.send, sender=self.__class__)
                 await in_request_thread(finish if response is None else response.close)
+
+    async def respond(self, scope: Any, body_file: Any) -> Any:
+        """The answer to a request whose middleware is one group: a hop, and where the view is async another one."""
+        request, response, entered = await sync_to_async(self._begin)(scope, body_file)
+        if response is not None:
+            return response
+        group: HookGroup = self._middleware_chain.__wrapped__
+        return await group.proceed(request, entered, last=partial(self._end, request))
+
+    @property
+    def is_one_group(self) -> bool:
+        """Is all of the project's middleware called together?"""
+        return isinstance(getattr(self._middleware_chain, "__wrapped__", None), HookGroup)
 
     def _begin(self, scope: Any, body_file: Any) -> tuple[Any, Any, list[Any]]:
         """The request; the response, unless the view is async; how far the request has got."""
@@ -154,10 +163,23 @@ class HookGroup:
         response, entered = await sync_to_async(self.enter)(request)
         return await self.proceed(request, entered) if response is None else response
 
-    async def proceed(self, request: HttpRequest, entered: list[Any]) -> HttpResponseBase:
-        """The answer of what comes next, on its way out through the middleware that the request has entered."""
-        response = await self.get_response(request)
-        return await sync_to_async(self._leave)(request, response, entered)
+    async def proceed(
+        self,
+        request: HttpRequest,
+        entered: list[Any],
+        last: Callable[[HttpResponseBase], None] = lambda response: None,
+    ) -> HttpResponseBase:
+        """The answer of what comes next, on its way out through the middleware that the request has entered.
+
+        ``last`` is called with it in the same hop.
+        """
+
+        def leave(response: HttpResponseBase) -> HttpResponseBase:
+            response = self._leave(request, response, entered)
+            last(response)
+            return response
+
+        return await sync_to_async(leave)(await self.get_response(request))
 
     def enter(self, request: HttpRequest) -> tuple[HttpResponseBase | None, list[Any]]:
         """The answer, where one of the hooks or a blocking view has given it, and how far it got."""

@@ -51,26 +51,69 @@ async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
     TypeNotAllowed, StorageUnavailable, and FileChanged where the bytes are replaced meanwhile.
     """
     storage: AsyncUploadStorage = field.storage
-    stored = await storage.astat(key)
-    check_size(stored.size, field.max_size_bytes)
-    head = b""
-    if stored.size:
-        head = await storage.aread_range(key, 0, HEAD_SIZE, if_match=stored.etag)
-    content_type = detect_type(head, name)
-    check_type(name, content_type, field.file_restrictions)
-    if field.file_restrictions and stored.size:
-        tail = head
-        if stored.size > HEAD_SIZE:
-            start = max(stored.size - TAIL_SIZE, 0)
-            tail = await storage.aread_range(key, start, stored.size, if_match=stored.etag)
-        reader = MeasuredReader(storage, key, stored, head)
-        await sync_to_async(check_disguise, thread_sensitive=False)(
-            content_type, head, tail, stored.size, reader.range
-        )
+    if storage.blocks_for("stat", "read_range"):
+        seen = await sync_to_async(_look, thread_sensitive=False)(field, key)
+    else:
+        seen = await _alook(field, key)
+    # Not on the event loop: to tell a type takes longer than to read the bytes.
+    content_type = await sync_to_async(_check_type, thread_sensitive=False)(field, key, name, seen)
     width, height = None, None
     if field.measures_images:
-        reader = MeasuredReader(storage, key, stored, head)
+        reader = MeasuredReader(storage, key, seen.stored, seen.head)
         width, height = await sync_to_async(_measure, thread_sensitive=False, executor=_measurers)(reader)
+    return _arrival(seen, content_type, width, height)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What lies in the storage, its first bytes and, where the field has restrictions, its last ones."""
+
+    stored: StoredFile
+    head: bytes
+    tail: bytes
+
+
+def _ranges(field: Any, stored: StoredFile) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """Which bytes to read; None for those that are not needed, or are there already."""
+    check_size(stored.size, field.max_size_bytes)
+    head = (0, HEAD_SIZE) if stored.size else None
+    has_tail = field.file_restrictions and stored.size > HEAD_SIZE
+    return head, (max(stored.size - TAIL_SIZE, 0), stored.size) if has_tail else None
+
+
+async def _alook(field: Any, key: str) -> _Seen:
+    stored = await field.storage.astat(key)
+
+    async def read(wanted: tuple[int, int] | None) -> bytes:
+        return await field.storage.aread_range(key, *wanted, if_match=stored.etag) if wanted else b""
+
+    head, tail = _ranges(field, stored)
+    first = await read(head)
+    return _Seen(stored, first, await read(tail) or first)
+
+
+def _look(field: Any, key: str) -> _Seen:
+    stored = field.storage.stat(key)
+
+    def read(wanted: tuple[int, int] | None) -> bytes:
+        return field.storage.read_range(key, *wanted, if_match=stored.etag) if wanted else b""
+
+    head, tail = _ranges(field, stored)
+    first = read(head)
+    return _Seen(stored, first, read(tail) or first)
+
+
+def _check_type(field: Any, key: str, name: str, seen: _Seen) -> str:
+    content_type = detect_type(seen.head, name)
+    check_type(name, content_type, field.file_restrictions)
+    if field.file_restrictions and seen.stored.size:
+        reader = MeasuredReader(field.storage, key, seen.stored, seen.head)
+        check_disguise(content_type, seen.head, seen.tail, seen.stored.size, reader.range)
+    return content_type
+
+
+def _arrival(seen: _Seen, content_type: str, width: int | None = None, height: int | None = None) -> Arrival:
+    stored = seen.stored
     return Arrival(size=stored.size, content_type=content_type, etag=stored.etag, width=width, height=height)
 
 
@@ -118,6 +161,32 @@ async def aaccept(temp_file: AsyncTempFile, *, held: bool = False) -> None:
     where a validator could not tell (row and bytes stay).
     """
     field = temp_file.field
+    if field.storage.blocks_for("stat", "read_range", "delete") and not (
+        field.upload_validators or field.measures_images
+    ):
+        await sync_to_async(_accept_at_once)(temp_file)
+    else:
+        await _aaccept_step_by_step(temp_file, held=held)
+    await asend_logged(upload_completed, field.model, temp_file=temp_file)
+
+
+def _accept_at_once(temp_file: AsyncTempFile) -> None:
+    """In one thread hop, where nothing takes long and all of it blocks."""
+    field, key = temp_file.field, temp_file.key
+    try:
+        seen = _look(field, key)
+        arrival = _arrival(seen, _check_type(field, key, temp_file.name, seen))
+    except REFUSALS as error:
+        temp_file.move(State.FAILED, **_refused(error))
+        tidy(field.storage, key)
+        raise
+    except FileChanged as error:
+        raise UploadIncomplete() from error
+    temp_file.move(State.UPLOADED, **_arrived_as(arrival))
+
+
+async def _aaccept_step_by_step(temp_file: AsyncTempFile, *, held: bool) -> None:
+    field = temp_file.field
     lease: dict[str, Any] = {} if held or not field.upload_validators else {"lease_until": None}
     try:
         arrival = await acheck_arrival(field, temp_file.key, temp_file.name)
@@ -125,20 +194,20 @@ async def aaccept(temp_file: AsyncTempFile, *, held: bool = False) -> None:
             async with checking(temp_file, held=held):
                 await avalidate(_arrived(field, temp_file, arrival))
     except REFUSALS as error:
-        await temp_file.amove(State.FAILED, error_code=error.code, error=error.detail, **lease)
+        await temp_file.amove(State.FAILED, **_refused(error), **lease)
         await atidy(field.storage, temp_file.key)
         raise
     except FileChanged as error:
         raise UploadIncomplete() from error
-    await temp_file.amove(
-        State.UPLOADED,
-        received=arrival.size,
-        error_code="",
-        error="",
-        **lease,
-        **asdict(arrival),
-    )
-    await asend_logged(upload_completed, field.model, temp_file=temp_file)
+    await temp_file.amove(State.UPLOADED, **_arrived_as(arrival), **lease)
+
+
+def _refused(error: Any) -> dict[str, Any]:
+    return {"error_code": error.code, "error": error.detail}
+
+
+def _arrived_as(arrival: Arrival) -> dict[str, Any]:
+    return {"received": arrival.size, "error_code": "", "error": "", **asdict(arrival)}
 
 
 def _arrived(field: Any, temp_file: AsyncTempFile, arrival: Arrival) -> ArrivedFile:

@@ -255,6 +255,13 @@ class AsyncUploadStorage(FileNaming):
     def _delete_on_loop(self, name: str) -> None:
         self._on_loop(self.adelete)(name)
 
+    def blocks_for(self, *verbs: str) -> bool:
+        """Do these verbs have a blocking form alone? Then their async form takes a thread, for each of them anew."""
+        return all(self._is_own(verb) and not self._is_own(f"a{verb}") for verb in verbs)
+
+    def _is_own(self, verb: str) -> bool:
+        return getattr(getattr(self, verb), "__func__", None) is not getattr(AsyncUploadStorage, verb)
+
     def _in_thread(self, form: Callable[P, T]) -> Callable[P, Awaitable[T]]:
         self._require(form)
         return sync_to_async(form, thread_sensitive=False)
