@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from copy import copy
+from functools import cache
 from io import RawIOBase
 from typing import Any, TypeVar
 
@@ -24,6 +25,8 @@ LINGERING_TIME = 30.0
 LINGERING_TIMEOUT = 5.0
 
 MAX_CONTENT_LENGTH = 2**63 - 1
+
+LARGEST_BLOCK = 4 * 1024 * 1024
 
 STREAMS_ATTRIBUTE = "streams_request_body"
 
@@ -63,6 +66,7 @@ class RequestStream(RawIOBase):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Chunks of bytes as the server hands them on; raises UploadDisconnected when the client goes away."""
+        keep_memory_of_chunks()
         while not self.exhausted:
             chunk = await self._next()
             if chunk:
@@ -90,6 +94,17 @@ class RequestStream(RawIOBase):
         self.exhausted = not message.get("more_body", False)
         body: bytes = message.get("body", b"")
         return body
+
+
+@cache
+def keep_memory_of_chunks() -> None:
+    """Have what one chunk gives back stay with the process, for the next one.
+
+    glibc returns the top of its heap to the kernel as soon as twice the largest block is free that was ever given back
+    (mallopt(3), M_TRIM_THRESHOLD). A server whose chunks are 256 KiB then spends most of its time on page faults. The
+    block here is never touched, so it takes no memory; other allocators don't care.
+    """
+    bytes(LARGEST_BLOCK)
 
 
 def body_of(request: HttpRequest) -> AsyncIterator[bytes]:
@@ -131,16 +146,17 @@ async def file_in_multipart(
             async for chunk in body:
                 if whole:
                     continue  # RFC 2046, 5.1.1: what follows the last boundary is ignored, in whichever chunk it comes
-                for event in parser.parse(chunk):
+                events = list(parser.parse(chunk))
+                for event in events:
                     if isinstance(event, MultipartSegment):
                         segment = event
-                        if _is_file(segment, field_name):
-                            if found:
-                                raise _malformed(field_name, "The body holds more than one file.")
-                            found = True
-                    elif event is not None and segment is not None and _is_file(segment, field_name):
+                        if found and _is_file(segment, field_name):
+                            raise _malformed(field_name, "The body holds more than one file.")
+                        found = found or _is_file(segment, field_name)
+                    elif event and _is_file(segment, field_name):
                         yield bytes(event)
-                whole = _is_whole(parser)
+                # Where no part has ended, it can't be the last one, and the question costs more than the chunk.
+                whole = (segment is None or None in events) and _is_whole(parser)
     except MultipartError as error:
         raise _malformed(field_name, f"Not a valid multipart body: {error}") from error
     if not found:
@@ -156,8 +172,8 @@ def _is_whole(parser: PushMultipartParser) -> bool:
     return True
 
 
-def _is_file(segment: MultipartSegment, field_name: str) -> bool:
-    return segment.name == field_name and segment.filename is not None
+def _is_file(segment: MultipartSegment | None, field_name: str) -> bool:
+    return segment is not None and segment.name == field_name and segment.filename is not None
 
 
 def _malformed(field_name: str, message: str) -> InvalidParameters:

@@ -61,13 +61,14 @@ def summary(results: Path) -> str:
         if version
     }
     dates = sorted(str(on["date"])[:10] for _result, on in found)
+    when = " to ".join(dict.fromkeys((dates[0], dates[-1])))
     lines = [
         "# Results",
         "",
-        f"Measured on {' and '.join(sorted(machines))}, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}, by `make bench`. "
+        f"Measured on {' and '.join(sorted(machines))}, {when}, by `make bench`.",
         f"{', '.join(sorted(versions, key=str.lower))}.",
         "",
-        "Contenders take turns; each number is the median of the rounds, with the least and the most of them. "
+        "Contenders take turns; each number is the median of the rounds, with the least and the most of them.",
         "What is measured, and how, says the docstring of each benchmark.",
         "",
     ]

@@ -48,6 +48,11 @@ class ServerProcess:
         return self._number("io", r"wchar: (\d+)")
 
     @property
+    def page_faults(self) -> int:
+        """Pages that the kernel had to give it, from memory."""
+        return self._number("stat", r"^\d+ \(.*\)(?: \S+){7} (\d+)")
+
+    @property
     def threads(self) -> int:
         return self._number("status", r"Threads:\s+(\d+)")
 

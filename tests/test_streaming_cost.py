@@ -20,6 +20,7 @@ from tests.wire import Wire, wired
 MIB = 1024 * 1024
 SIZE = 64 * MIB
 MOST_MEMORY = 24 * MIB
+PAGE = 4096
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -53,6 +54,17 @@ async def test_a_large_upload_takes_little_memory_and_is_written_once(
 
         assert process.peak_memory - memory < MOST_MEMORY
         assert process.bytes_written - written < 1.05 * SIZE
+
+
+async def test_the_memory_of_a_chunk_is_used_again_for_the_next(transactional_db: None) -> None:
+    """Taken from the kernel anew for each, it would cost a large upload more time than anything else."""
+    async with server_process() as process, visiting(process.address) as visitor:
+        await send(visitor, 4 * MIB)
+        before = process.page_faults
+
+        await send(visitor, SIZE)
+
+        assert process.page_faults - before < SIZE / PAGE / 32
 
 
 SLOW = 60

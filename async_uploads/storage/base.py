@@ -56,6 +56,10 @@ class IncomingFile:
     async def write(self, chunk: bytes) -> None:
         raise NotImplementedError
 
+    async def write_all(self, chunks: list[bytes]) -> None:
+        """Write these, one after the other. Override where they need not be joined."""
+        await self.write(b"".join(chunks))
+
     async def commit(self) -> None:
         """Make it durable, whole and visible. Raises FileExistsError where another one has the name."""
         raise NotImplementedError

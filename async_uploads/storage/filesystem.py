@@ -29,7 +29,7 @@ from async_uploads.storage.byte_copies import (
     take_name,
 )
 from async_uploads.storage.direct import ServedByDjango
-from async_uploads.storage.local_writes import SMALL, WritesTogether, write_all, writes_together
+from async_uploads.storage.local_writes import SMALL, WritesTogether, write_out, writes_together
 from async_uploads.storage.parts import Parts
 
 if TYPE_CHECKING:
@@ -239,12 +239,15 @@ class IncomingLocalFile(IncomingFile):
         self._committed: os.stat_result | None = None
 
     async def write(self, chunk: bytes) -> None:
+        await self.write_all([chunk])
+
+    async def write_all(self, chunks: list[bytes]) -> None:
         descriptor = self._file.fileno()
-        if len(chunk) < SMALL:
-            self._writing = self._together.write(descriptor, chunk)
+        if sum(map(len, chunks)) < SMALL:
+            self._writing = self._together.write(descriptor, b"".join(chunks))
         else:
             loop = asyncio.get_running_loop()
-            self._writing = loop.run_in_executor(None, write_all, descriptor, chunk)
+            self._writing = loop.run_in_executor(None, write_out, descriptor, chunks)
         with storage_errors():
             await asyncio.shield(self._writing)
 

@@ -14,6 +14,10 @@ SMALL = 256 * 1024
 """Bytes. To copy more than that takes longer than to go to a thread for it."""
 
 
+MANY = 64
+"""Chunks, fewer than the kernel takes at once (IOV_MAX)."""
+
+
 class WritesTogether:
     """What is to be written while others are being written goes with the next ones.
 
@@ -60,11 +64,18 @@ class WritesTogether:
 _Write = tuple[int, bytes, "asyncio.Future[None]"]
 
 
-def write_all(descriptor: int, chunk: bytes) -> None:
-    """Blocking. A full disk takes a part first, and fails with the rest."""
-    left = memoryview(chunk)
+def write_out(descriptor: int, chunks: list[bytes]) -> None:
+    """One after the other, without joining them first, unless they are many and small.
+
+    Blocking. A full disk takes a part first, and fails with the rest.
+    """
+    left = [memoryview(chunk) for chunk in (chunks if len(chunks) <= MANY else [b"".join(chunks)])]
     while left:
-        left = left[os.write(descriptor, left) :]
+        written = os.writev(descriptor, left)
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if left:
+            left[0] = left[0][written:]
 
 
 def _write_each(batch: Sequence[tuple[int, bytes]]) -> list[OSError | None]:
@@ -74,7 +85,7 @@ def _write_each(batch: Sequence[tuple[int, bytes]]) -> list[OSError | None]:
 
 def _failure_of(descriptor: int, chunk: bytes) -> OSError | None:
     try:
-        write_all(descriptor, chunk)
+        write_out(descriptor, [chunk])
     except OSError as error:
         return error
     return None

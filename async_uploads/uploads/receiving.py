@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -34,15 +33,12 @@ from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.tracing import traced
 from async_uploads.uploads.patience import Patience
 from async_uploads.uploads.progress import Progress
-from async_uploads.uploads.ticking import ticks
+from async_uploads.uploads.writing import CoalescingWriter
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 ACCEPTED_STATES = (State.UPLOADED, State.PROMOTING, State.PROMOTED)
 """Where the bytes have passed the checks, whoever asked for them."""
-
-FLUSH_INTERVAL = 0.5
-"""Seconds after which bytes go to the storage even if they are few: slow uploads must not pile up in memory."""
 
 
 @counted_in_flight
@@ -212,72 +208,3 @@ async def _aput_back(temp_file: AsyncTempFile, error: BaseException) -> None:
                 error=told.detail if told else _("The transfer was interrupted. Please try again."),
             )
     await apublish(temp_file)
-
-
-class CoalescingWriter:
-    """Collects small chunks and writes them together, while the next ones arrive.
-
-    Holds at most two pieces of ``CHUNK_SIZE``: one being written, one being filled.
-    """
-
-    def __init__(self, incoming: IncomingFile) -> None:
-        self._incoming = incoming
-        self._limit = upload_settings.CHUNK_SIZE
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._some = asyncio.Event()
-        self._full = asyncio.Event()
-        self._room = asyncio.Event()
-        self._closing = False
-        self._flushed = 0
-
-    async def __aenter__(self) -> CoalescingWriter:
-        self._task = asyncio.create_task(self._run())
-        return self
-
-    async def feed(self, chunk: bytes) -> None:
-        """Take a chunk; waits while there is no room. Raises what writing raised."""
-        while self._size >= self._limit and not self._task.done():
-            self._room.clear()
-            await self._room.wait()
-        if self._task.done():
-            self._task.result()
-        self._chunks.append(chunk)
-        self._size += len(chunk)
-        self._some.set()
-        if self._size >= self._limit:
-            self._full.set()
-
-    async def __aexit__(self, exc_type: type[BaseException] | None, *exc_info: object) -> None:
-        if exc_type is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            return
-        self._closing = True
-        self._some.set()
-        self._full.set()
-        await self._task
-
-    def _flush(self, piece: int) -> None:
-        """Time is up for this piece, if it has not been written since."""
-        if piece == self._flushed:
-            self._full.set()
-
-    async def _run(self) -> None:
-        try:
-            while not (self._closing and not self._chunks):
-                await self._some.wait()
-                if not self._full.is_set():
-                    ticks(FLUSH_INTERVAL).call(partial(self._flush, self._flushed))
-                    await self._full.wait()
-                self._flushed += 1
-                chunks, self._chunks, self._size = self._chunks, [], 0
-                if not self._closing:
-                    self._some.clear()
-                    self._full.clear()
-                self._room.set()
-                if chunks:
-                    await self._incoming.write(b"".join(chunks))
-                del chunks  # the next ones may be long in coming
-        finally:
-            self._room.set()

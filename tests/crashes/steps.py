@@ -37,7 +37,7 @@ class Step:
 STEPS = (
     Step("upload", "before-the-row", "before", f"{UPLOADS}.beginning.insert_within_limits", only=DISKS),
     Step("upload", "after-the-row", "after", f"{UPLOADS}.beginning.insert_within_limits", only=DISKS),
-    Step("upload", "in-the-body", "after", f"{STORAGE}.filesystem.IncomingLocalFile.write", only=DISKS),
+    Step("upload", "in-the-body", "after", f"{STORAGE}.filesystem.IncomingLocalFile.write_all", only=DISKS),
     Step("upload", "before-the-rename", "before", f"{STORAGE}.filesystem.take_name", only=DISKS),
     Step("upload", "name-held", "before", "os.rename", only=("no-links",)),
     Step("upload", "after-the-rename", "after", f"{STORAGE}.filesystem.take_name", only=DISKS),
