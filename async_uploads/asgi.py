@@ -22,7 +22,8 @@ from async_uploads.streaming import RequestStream, wants_stream
 
 Message = dict[str, Any]
 
-REQUEST_THREADS = 8
+REQUEST_THREADS = 4
+"""By default: Python runs one at a time, and the others wait for the database meanwhile."""
 
 CANCELLED_WITHIN = 2.0
 WIND_UP_WITHIN = 10.0
