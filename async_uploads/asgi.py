@@ -15,6 +15,7 @@ from django.http import HttpResponse, HttpResponseBadRequest
 from django.urls import set_script_prefix
 
 from async_uploads.checks import check_storages
+from async_uploads.file_responses import FileOnDiskResponse, PathInPlaceOfBody
 from async_uploads.middleware_groups import GroupingASGIHandler, view_for
 from async_uploads.request_threads import RequestThreads, in_request_thread, release_request_thread
 from async_uploads.storage.clients import aclose_clients
@@ -92,6 +93,12 @@ class StreamingASGIHandler(GroupingASGIHandler):
         if isinstance(body_file, RequestStream) and request is not None:
             request._read_started = True  # so that POST is empty for whoever looks, as a log handler may
         return request, refusal
+
+    async def send_response(self, response: Any, send: Any) -> None:
+        """As Django's; a file on disk is left to the server, where it has said that it can."""
+        if isinstance(response, FileOnDiskResponse) and response.path is not None:
+            response, send = response.without_content(), PathInPlaceOfBody(send, response.path)
+        await super().send_response(response, send)
 
     async def _live(self, receive: Any, send: Any) -> None:
         """The lifespan protocol (ASGI 3.0): at the end transfers are wound up, and clients of clouds closed."""

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.storage import FileSystemStorage
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -20,6 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from async_uploads.conf import upload_settings
 from async_uploads.exceptions import PermissionDenied, UploadExpired, UploadNotFound
+from async_uploads.file_responses import FileOnDiskResponse, offers_pathsend
 from async_uploads.inspection import disposition, served_type
 from async_uploads.registry import AsyncFieldRegistry
 from async_uploads.request_threads import release_request_thread
@@ -160,7 +162,15 @@ def _content_response(
     if request.method == "HEAD":
         response = HttpResponse()
     elif isinstance(request, ASGIRequest):
-        response = StreamingHttpResponse(_chunks(storage, token.key, wanted))
+        chunks = _chunks(storage, token.key, wanted)
+        is_sent_by_path = (
+            isinstance(storage, FileSystemStorage) and wanted.is_whole and offers_pathsend(request)
+        )
+        response = (
+            FileOnDiskResponse(chunks, storage.path(token.key))
+            if is_sent_by_path
+            else StreamingHttpResponse(chunks)
+        )
     else:
         response = StreamingHttpResponse(_chunks_in_thread(storage, token.key, wanted))
     response["Content-Length"] = str(wanted.length)

@@ -21,6 +21,10 @@ class ByteRange:
         return self.end - self.start
 
     @property
+    def is_whole(self) -> bool:
+        return self.length == self.size
+
+    @property
     def content_range(self) -> str:
         return f"bytes {self.start}-{self.end - 1}/{self.size}"
 
