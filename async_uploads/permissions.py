@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from async_uploads import exceptions
 from async_uploads.conf import upload_settings
+from async_uploads.granted import is_granted_to
 
 Action: TypeAlias = Literal["create", "update", "detail"]
 PermissionCheck: TypeAlias = Callable[[Any, Any], bool | Awaitable[bool]]
@@ -140,8 +141,9 @@ def _has_perm(user: Any, name: str, record: Model | None) -> bool:
 def _answers_yes(backend: Any, user: Any, name: str, obj: Model | None) -> bool:
     if not hasattr(backend, "has_perm"):
         return False
-    # Django's asks for the groups' permissions as well, by another query, before it looks at any.
-    if type(backend) is ModelBackend and name in backend.get_user_permissions(user, obj):
+    # A user that has been asked about before has all of them at hand.
+    asks_anew = type(backend) is ModelBackend and obj is None and not hasattr(user, "_perm_cache")
+    if asks_anew and is_granted_to(user, name):
         return True
     return bool(backend.has_perm(user, name, obj))
 

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from django.db import connections, models, transaction
 
+RETURNING = ("postgresql", "sqlite")
+
 ModelT = TypeVar("ModelT", bound=models.Model)
 
 
@@ -26,6 +28,21 @@ def read_row(model: type[ModelT], alias: str, where: Mapping[str, Any]) -> Model
     columns = _columns(model)
     values = [_converted(value, column, connection) for value, column in zip(found, columns, strict=True)]
     return model.from_db(alias, [column.target.attname for column in columns], values)
+
+
+def insert_row(row: models.Model, alias: str) -> None:
+    """``row.save_base(force_insert=True)`` of a new row, whose primary key the database makes; without signals."""
+    model, connection = type(row), connections[alias]
+    if connection.vendor not in RETURNING:
+        row.save_base(using=alias, force_insert=True)
+        return
+    values = [
+        field.get_db_prep_save(getattr(row, field.attname), connection) for field in _fields_to_insert(model)
+    ]
+    with transaction.mark_for_rollback_on_error(using=alias), connection.cursor() as cursor:
+        cursor.execute(_insert(model, alias), values)
+        (row.pk,) = cursor.fetchone()
+    row._state.adding, row._state.db = False, alias
 
 
 def update_row(
@@ -44,6 +61,23 @@ def _select(model: type[models.Model], alias: str, where: tuple[str, ...]) -> st
     quote = connections[alias].ops.quote_name
     names = ", ".join(quote(column.target.column) for column in _columns(model))
     return f"SELECT {names} FROM {quote(model._meta.db_table)} WHERE {_equal(model, alias, where, ' AND ')}"  # noqa: S608  # nosec B608  # names of our own columns
+
+
+@cache
+def _fields_to_insert(model: type[models.Model]) -> list[Any]:
+    return [field for field in model._meta.concrete_fields if not field.primary_key]
+
+
+@cache
+def _insert(model: type[models.Model], alias: str) -> str:
+    quote = connections[alias].ops.quote_name
+    columns = [quote(field.column) for field in _fields_to_insert(model)]
+    names, values, pk = (
+        ", ".join(columns),
+        ", ".join(["%s"] * len(columns)),
+        quote(_field(model, "pk").column),
+    )
+    return f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES ({values}) RETURNING {pk}"  # noqa: S608  # nosec B608  # as above
 
 
 @cache

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from async_uploads.exceptions import UploadStateError
 from async_uploads.signals import tell_move
-from async_uploads.statements import read_row, update_row
+from async_uploads.statements import insert_row, read_row, update_row
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -172,7 +172,7 @@ class AsyncTempFile(models.Model):
 
     def insert(self, using: str) -> None:
         """As ``save``, for a row that may not stay: where it does, ``tell_begun`` is to be called."""
-        super().save(using=using, force_insert=True)
+        insert_row(self, using)
 
     def tell_begun(self) -> None:
         tell_move(self, "", self.created_at, attempted=False, using=self._state.db or DEFAULT_DB_ALIAS)

@@ -227,17 +227,16 @@ def test_of_an_owner_and_addresses_at_once_none_waits_for_ever(settings: Setting
 
 
 @pytest.mark.postgresql_only
-def test_where_there_is_no_limit_nobody_waits(settings: Settings, postgresql: PostgreSQL) -> None:
-    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": None}
+def test_where_there_is_room_nobody_waits(settings: Settings, postgresql: PostgreSQL) -> None:
+    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 1}
 
-    with CaptureQueriesContext(connection) as unlimited:
+    with CaptureQueriesContext(connection) as fitting:
         limiting.insert_within_limits(row_of(1, address="a"))
-    settings.ASYNC_UPLOADS = {"MAX_PENDING_PER_ADDRESS": 10}
-    with CaptureQueriesContext(connection) as limited:
+    with CaptureQueriesContext(connection) as too_many, pytest.raises(TooManyUploads):
         limiting.insert_within_limits(row_of(2, address="a"))
 
-    assert "advisory" not in str(unlimited.captured_queries)
-    assert str(limited.captured_queries).count("advisory") == 1
+    assert "advisory" not in str(fitting.captured_queries)
+    assert str(too_many.captured_queries).count("advisory") == 1
 
 
 def row_of(number: int, **more: Any) -> AsyncTempFile:
