@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -25,15 +26,18 @@ from django.db import connections
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 PATIENCE = 0.02
-"""Seconds without any thread coming back after which those who wait for one count as waiting in vain."""
+"""Seconds in which no thread has ended a call: then all of them are blocked."""
+
+LONGEST_PATIENCE = 0.25
+"""Seconds in which no request has given a thread back: then requests that wait for something keep all of them."""
 
 
 class RequestThreads:
     """A pool of ``size`` threads, and more for as long as all of those are blocked.
 
-    A request that finds them all taken waits for one. Where none comes back for ``PATIENCE``, because all wait for
-    something themselves, more are made, twice as many each time: so requests that wait for one another do not wait for
-    ever. What is more than ``size`` ends when it is idle.
+    A request that finds them all taken waits for one. Where none makes headway, because all wait for something
+    themselves, more are made, twice as many each time: so requests that wait for one another do not wait for ever. What
+    is more than ``size`` ends when it is idle.
     """
 
     def __init__(self, size: int) -> None:
@@ -44,7 +48,9 @@ class RequestThreads:
         self._idle: list[_Worker] = []
         self._waiting: deque[RequestThread] = deque()
         self._taken = 0
-        self._returns = 0
+        self.calls: int = 0
+        """How many have ended, as nearly as threads count together."""
+        self._returned_at = 0.0
         finalize(self, _end, self._idle)
 
     def serving(self) -> ThreadSensitiveContext:
@@ -70,7 +76,7 @@ class RequestThreads:
 
     def give_back(self, worker: _Worker) -> None:
         with self._lock:
-            self._returns += 1
+            self._returned_at = time.monotonic()
             if self._waiting:
                 request = self._waiting.popleft()
             else:
@@ -83,22 +89,26 @@ class RequestThreads:
         request.start(worker)
 
     def _watch(self) -> None:
+        """One look after another, as long as anybody waits."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self._relieve(None, -1)
+            self._relieve()
         else:
-            loop.call_later(PATIENCE, self._relieve, loop, self._returns)
+            self._returned_at = max(self._returned_at, time.monotonic())
+            loop.call_later(PATIENCE, self._look, loop, self.calls)
 
-    def _relieve(self, loop: asyncio.AbstractEventLoop | None, returns: int) -> None:
-        relieved = []
+    def _look(self, loop: asyncio.AbstractEventLoop, calls: int) -> None:
+        if calls == self.calls or time.monotonic() - self._returned_at > LONGEST_PATIENCE:
+            self._relieve()
+        if self._waiting:
+            loop.call_later(PATIENCE, self._look, loop, self.calls)
+
+    def _relieve(self) -> None:
         with self._lock:
-            if returns in (-1, self._returns):
-                for _ in range(min(len(self._waiting), max(self._taken, self.size))):
-                    relieved.append(self._waiting.popleft())
-                    self._taken += 1
-            if self._waiting and loop is not None:
-                loop.call_later(PATIENCE, self._relieve, loop, self._returns)
+            many = min(len(self._waiting), max(self._taken, self.size))
+            relieved = [self._waiting.popleft() for _ in range(many)]
+            self._taken += many
         for request in relieved:
             request.start(_Worker())
 
@@ -117,7 +127,7 @@ class RequestThread(Executor):
         """Calls that came while there was no thread for them; None where nothing is waited for."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        call = _Call(fn, args, kwargs)
+        call = _Call(self._pool, fn, args, kwargs)
         self._put(call)
         return call.future
 
@@ -161,7 +171,14 @@ class RequestThread(Executor):
 
 
 class _Call:
-    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        pool: RequestThreads,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self._pool = pool
         self.future: Future[Any] = Future()
         self._fn, self._args, self._kwargs = fn, args, kwargs
 
@@ -174,6 +191,7 @@ class _Call:
             self.future.set_exception(error)
         else:
             self.future.set_result(result)
+        self._pool.calls += 1
 
 
 class _Return(_Call):
@@ -196,7 +214,9 @@ class _Worker:
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self.thread = threading.Thread(target=self._run, name="async-uploads-request", daemon=True)
+        self.thread: threading.Thread = threading.Thread(
+            target=self._run, name="async-uploads-request", daemon=True
+        )
         self.thread.start()
         _workers.add(self)
 

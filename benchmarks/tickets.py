@@ -49,7 +49,7 @@ def measure(options: Options) -> Result:
                     site(kind, command, options.folder, visitors=VISITORS, environment=environment)
                 )
                 asked = requests_for(one, kind)
-                runs[f"{name}, {database}"] = partial(_run, one, asked, 1 if options.quick else 5)
+                runs[f"{name}, {database}"] = partial(_run, one, asked, 1 if options.quick else 3)
             result.samples |= alternate(runs, options.rounds, what=f"tickets, {database}")
         ours = f"async_uploads, {database}"
         for name, least in (("peer on uvicorn", 3), ("peer on gunicorn", 1.5)):

@@ -263,6 +263,28 @@ async def test_requests_that_wait_for_one_another_do_not_wait_for_ever(pool: Req
     await asyncio.wait_for(asyncio.gather(*(as_request(pool, meeting.wait) for _ in range(9))), 20)
 
 
+async def test_a_request_goes_on_while_others_keep_all_threads_and_call_now_and_then(
+    pool: RequestThreads,
+) -> None:
+    """As a stream of events does, which looks into the database all the time."""
+    stop = asyncio.Event()
+
+    async def stream() -> None:
+        async with pool.serving():
+            while not stop.is_set():
+                await this_thread()
+                await asyncio.sleep(0.001)
+
+    streaming = asyncio.create_task(stream(), context=Context())
+    await asyncio.sleep(0.01)
+    try:
+        async with asyncio.timeout(20):
+            assert await as_request(pool, lambda: "answered") == "answered"
+    finally:
+        stop.set()
+        await streaming
+
+
 async def test_a_request_goes_on_while_all_threads_are_blocked(pool: RequestThreads) -> None:
     async with blocked(pool):
         assert await as_request(pool, lambda: "answered") == "answered"

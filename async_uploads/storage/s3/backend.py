@@ -219,7 +219,7 @@ class S3AsyncUploadStorage(AsyncUploadStorage, S3Storage):
     def _open_clients(self) -> None:
         config = client_config(self)
         copying = client_config(self, read_timeout=COPY_READ_TIMEOUT)
-        self.conditions = Conditions()
+        self.conditions: Conditions = Conditions()
         self._clients = ClientPerLoop(lambda: OpenClient(self, config))
         self._copiers = ClientPerLoop(lambda: OpenClient(self, copying))
         self._unsigned_clients = ClientPerLoop(lambda: OpenClient(self, unsigned(config)))
