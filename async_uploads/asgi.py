@@ -23,8 +23,8 @@ from async_uploads.streaming import RequestStream, wants_stream
 
 Message = dict[str, Any]
 
-REQUEST_THREADS = 4
-"""By default: Python runs one at a time, and the others wait for the database meanwhile."""
+REQUEST_THREADS = 1
+"""That a busy processor is given. See ``RequestThreads``."""
 
 CANCELLED_WITHIN = 2.0
 WIND_UP_WITHIN = 10.0
@@ -158,7 +158,8 @@ def get_asgi_application(*, threads: int | None = REQUEST_THREADS) -> StreamingA
     """In the place of ``django.core.asgi.get_asgi_application``.
 
     ``threads``: how many threads, each with the database connections that ``CONN_MAX_AGE`` lets it keep, requests share
-    for what blocks; more are made only while all of these are blocked. None: a new one for each request, as Django has.
+    for what blocks while the processor is busy; while it is not, there are more. None: a new one for each request, as
+    Django has.
 
     Raises ImproperlyConfigured where a field's storage takes no uploads: a server runs no system checks.
     """

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet, finalize
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
@@ -26,18 +26,24 @@ from django.db import connections
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 PATIENCE = 0.02
-"""Seconds in which no thread has ended a call: then all of them are blocked."""
+"""Seconds between two looks at what the threads do, as long as any request waits for one. Where no call has ended in
+between, all of them are blocked."""
+
+BUSY = 0.8
+"""Of a processor: a process that uses less while requests wait has threads that wait for something else."""
+
+KEPT = 8
 
 LONGEST_PATIENCE = 0.25
-"""Seconds in which no request has given a thread back: then requests that wait for something keep all of them."""
+"""Seconds in which no request has given a thread back: then they are all kept by requests that go on and on."""
 
 
 class RequestThreads:
-    """A pool of ``size`` threads, and more for as long as all of those are blocked.
+    """A pool of ``size`` threads, and more for as long as those do not keep the processor busy.
 
-    A request that finds them all taken waits for one. Where none makes headway, because all wait for something
-    themselves, more are made, twice as many each time: so requests that wait for one another do not wait for ever. What
-    is more than ``size`` ends when it is idle.
+    Python runs one thread at a time, and is slower the more of them want to. So a request that finds ``size`` threads
+    taken waits for one, unless those wait for something themselves, as for a database: then there are twice as many the
+    next moment. Requests that wait for one another so do not wait for ever, either. ``KEPT`` stay for the next time.
     """
 
     def __init__(self, size: int) -> None:
@@ -81,7 +87,7 @@ class RequestThreads:
                 request = self._waiting.popleft()
             else:
                 self._taken -= 1
-                if len(self._idle) < self.size:
+                if len(self._idle) < max(self.size, KEPT):
                     self._idle.append(worker)
                 else:
                     worker.end()
@@ -96,21 +102,39 @@ class RequestThreads:
             self._relieve()
         else:
             self._returned_at = max(self._returned_at, time.monotonic())
-            loop.call_later(PATIENCE, self._look, loop, self.calls)
+            loop.call_later(PATIENCE, self._look, loop, self._seen())
 
-    def _look(self, loop: asyncio.AbstractEventLoop, calls: int) -> None:
-        if calls == self.calls or time.monotonic() - self._returned_at > LONGEST_PATIENCE:
+    def _look(self, loop: asyncio.AbstractEventLoop, before: _Seen) -> None:
+        now = self._seen()
+        is_busy = now.spent - before.spent > BUSY * (now.at - before.at)
+        is_blocked = now.calls == before.calls
+        if not is_busy or is_blocked or now.at - self._returned_at > LONGEST_PATIENCE:
             self._relieve()
         if self._waiting:
-            loop.call_later(PATIENCE, self._look, loop, self.calls)
+            loop.call_later(PATIENCE, self._look, loop, now)
+
+    def _seen(self) -> _Seen:
+        return _Seen(time.monotonic(), time.process_time(), self.calls)
 
     def _relieve(self) -> None:
         with self._lock:
             many = min(len(self._waiting), max(self._taken, self.size))
-            relieved = [self._waiting.popleft() for _ in range(many)]
-            self._taken += many
-        for request in relieved:
-            request.start(_Worker())
+            relieved = [(self._waiting.popleft(), self._take()) for _ in range(many)]
+        for request, worker in relieved:
+            request.start(worker)
+
+    def _take(self) -> _Worker:
+        self._taken += 1
+        # The last one used: the others' connections may grow old and be closed.
+        return self._idle.pop() if self._idle else _Worker()
+
+
+class _Seen(NamedTuple):
+    """The clock, the processor's time that the process has used (seconds), and how many calls have ended."""
+
+    at: float
+    spent: float
+    calls: int
 
 
 class RequestThread(Executor):
@@ -172,11 +196,7 @@ class RequestThread(Executor):
 
 class _Call:
     def __init__(
-        self,
-        pool: RequestThreads,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, pool: RequestThreads, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         self._pool = pool
         self.future: Future[Any] = Future()

@@ -21,15 +21,17 @@ QUICK_RESULTS = RESULTS.parent / "quick-results"
 def run() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", choices=[*ALL, []], default=ALL, help="all, unless some are named"
+        "names", nargs="*", metavar="name", help=f"all, unless some are named: {', '.join(ALL)}"
     )
     parser.add_argument("--quick", action="store_true", help="smaller and fewer, to see that all works")
     parser.add_argument("--rounds", type=int, help="measured runs of each contender")
     parser.add_argument("--results", type=Path, help="folder for JSON, Markdown and plots")
     given = parser.parse_args()
+    if unknown := set(given.names) - set(ALL):
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
     results = given.results or (QUICK_RESULTS if given.quick else RESULTS)
     failed = []
-    for name in given.names:
+    for name in given.names or ALL:
         began = time.monotonic()
         try:
             measured(

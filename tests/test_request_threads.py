@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context
@@ -84,7 +85,7 @@ async def test_a_request_has_one_thread_to_itself_from_its_first_call_to_its_end
 
     await asyncio.gather(*(asyncio.create_task(request(number)) for number in range(40)))
 
-    assert len(used) <= 4
+    assert len(used) < 40
     for numbers in used.values():
         # In runs of twenty: no request came between the calls of another one.
         assert all(len(set(numbers[at : at + 20])) == 1 for at in range(0, len(numbers), 20))
@@ -290,14 +291,51 @@ async def test_a_request_goes_on_while_all_threads_are_blocked(pool: RequestThre
         assert await as_request(pool, lambda: "answered") == "answered"
 
 
-async def test_no_more_threads_than_the_size_are_kept() -> None:
-    pool = RequestThreads(2)
-    meeting = threading.Barrier(8)
-    await asyncio.gather(*(as_request(pool, meeting.wait) for _ in range(8)))
+async def test_while_the_processor_is_idle_there_are_more_threads(pool: RequestThreads) -> None:
+    """As where each page waits for the database, and all of them make headway."""
+    at_work: list[int] = [0]
+    most: list[int] = [0]
+    counting = threading.Lock()
 
-    await eventually(lambda: len(pool._idle) == 2 and pool._taken == 0)
-    threads = {worker.thread for worker in pool._idle}
-    await eventually(lambda: {worker.thread for worker in request_threads._workers} >= threads)
+    def wait_for_the_database() -> None:
+        with counting:
+            at_work[0] += 1
+            most[0] = max(most[0], at_work[0])
+        time.sleep(0.03)
+        with counting:
+            at_work[0] -= 1
+
+    await asyncio.gather(*(as_request(pool, wait_for_the_database) for _ in range(30)))
+
+    assert most[0] > 1
+
+
+async def test_while_the_processor_is_busy_there_are_not(
+    pool: RequestThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "process_time", time.monotonic)
+
+    used = await asyncio.gather(*(as_request(pool, working_for(0.005)) for _ in range(20)))
+
+    assert len(set(used)) == 1
+
+
+def working_for(seconds: float) -> Callable[[], int]:
+    def work() -> int:
+        time.sleep(seconds)
+        return threading.get_ident()
+
+    return work
+
+
+async def test_a_few_threads_are_kept_and_no_more() -> None:
+    pool = RequestThreads(2)
+    meeting = threading.Barrier(20)
+    await asyncio.gather(*(as_request(pool, meeting.wait) for _ in range(20)))
+
+    await eventually(lambda: pool._taken == 0)
+    assert len(pool._idle) == request_threads.KEPT
+    await eventually(lambda: sum(worker.thread.is_alive() for worker in request_threads._workers) < 20)
 
 
 async def test_threads_end_with_their_pool() -> None:
