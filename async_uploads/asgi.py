@@ -17,7 +17,12 @@ from django.urls import set_script_prefix
 from async_uploads.checks import check_storages
 from async_uploads.file_responses import FileOnDiskResponse, PathInPlaceOfBody
 from async_uploads.middleware_groups import GroupingASGIHandler, view_for
-from async_uploads.request_threads import RequestThreads, in_request_thread, release_request_thread
+from async_uploads.request_threads import (
+    RequestContext,
+    RequestThreads,
+    in_request_thread,
+    release_request_thread,
+)
 from async_uploads.storage.clients import aclose_clients
 from async_uploads.streaming import RequestStream, wants_stream
 
@@ -51,7 +56,7 @@ class StreamingASGIHandler(GroupingASGIHandler):
         elif self._threads is None or scope["type"] != "http":
             await super().__call__(scope, receive, send)
         else:
-            async with self._threads.serving():
+            async with RequestContext(self._threads):
                 await self.handle(scope, receive, send)
 
     async def handle(self, scope: Message, receive: Any, send: Any) -> None:

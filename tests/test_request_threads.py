@@ -18,9 +18,17 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.db import OperationalError, connection, connections, transaction
 from django.utils import translation
 
-from async_uploads import request_threads
 from async_uploads.asgi import StreamingASGIHandler, get_asgi_application
-from async_uploads.request_threads import RequestThreads, in_request_thread, release_request_thread
+from async_uploads.request_threads import (
+    RequestContext,
+    RequestThreads,
+    in_request_thread,
+    release_request_thread,
+    workers,
+)
+from async_uploads.request_threads import (
+    pool as request_pool,
+)
 from tests.testapp.models import Document
 from tests.watching import eventually
 
@@ -36,7 +44,7 @@ async def as_request(pool: RequestThreads, function: Callable[[], Any]) -> Any:
     """Call it as a request of its own would."""
 
     async def request() -> Any:
-        async with pool.serving():
+        async with RequestContext(pool):
             return await sync_to_async(function)()
 
     # In a context of its own, as a server's: a context inside a context is part of it.
@@ -77,7 +85,7 @@ async def test_a_request_has_one_thread_to_itself_from_its_first_call_to_its_end
     used: dict[int, list[int]] = {}
 
     async def request(number: int) -> None:
-        async with pool.serving():
+        async with RequestContext(pool):
             for _ in range(20):
                 thread = await this_thread()
                 used.setdefault(thread, []).append(number)
@@ -93,7 +101,7 @@ async def test_a_request_has_one_thread_to_itself_from_its_first_call_to_its_end
 
 async def test_calls_of_one_request_are_made_one_after_the_other(pool: RequestThreads) -> None:
     made: list[int] = []
-    async with pool.serving():
+    async with RequestContext(pool):
         await asyncio.gather(*(sync_to_async(made.append)(number) for number in range(10)))
 
     assert made == list(range(10))
@@ -110,7 +118,7 @@ async def test_a_call_may_wait_for_the_event_loop(pool: RequestThreads) -> None:
     async def back_on_the_loop() -> tuple[int, int]:
         return threading.get_ident(), await this_thread()
 
-    async with pool.serving():
+    async with RequestContext(pool):
         thread = await this_thread()
         loop, again = await sync_to_async(async_to_sync(back_on_the_loop))()
 
@@ -118,9 +126,9 @@ async def test_a_call_may_wait_for_the_event_loop(pool: RequestThreads) -> None:
 
 
 async def test_a_context_inside_a_context_is_part_of_it(pool: RequestThreads) -> None:
-    async with pool.serving():
+    async with RequestContext(pool):
         outer = await this_thread()
-        async with RequestThreads(1).serving():
+        async with RequestContext(RequestThreads(1)):
             assert await this_thread() == outer
 
 
@@ -239,7 +247,7 @@ async def test_a_connection_that_cannot_be_closed_does_not_keep_the_thread(
     def fail() -> None:
         raise OSError("no such connection")
 
-    monkeypatch.setattr(request_threads, "leave_clean", fail)
+    monkeypatch.setattr(request_pool, "leave_clean", fail)
     first = await as_request(pool, threading.get_ident)
 
     assert await as_request(pool, threading.get_ident) == first
@@ -271,7 +279,7 @@ async def test_a_request_goes_on_while_others_keep_all_threads_and_call_now_and_
     stop = asyncio.Event()
 
     async def stream() -> None:
-        async with pool.serving():
+        async with RequestContext(pool):
             while not stop.is_set():
                 await this_thread()
                 await asyncio.sleep(0.001)
@@ -334,8 +342,8 @@ async def test_a_few_threads_are_kept_and_no_more() -> None:
     await asyncio.gather(*(as_request(pool, meeting.wait) for _ in range(20)))
 
     await eventually(lambda: pool._taken == 0)
-    assert len(pool._idle) == request_threads.KEPT
-    await eventually(lambda: sum(worker.thread.is_alive() for worker in request_threads._workers) < 20)
+    assert len(pool._idle) == request_pool.KEPT
+    await eventually(lambda: sum(worker.thread.is_alive() for worker in workers._workers) < 20)
 
 
 async def test_threads_end_with_their_pool() -> None:
@@ -359,7 +367,7 @@ def test_a_process_ends_when_what_its_requests_have_begun_is_done() -> None:
     script = """
 import asyncio, time
 from asgiref.sync import sync_to_async
-from async_uploads.request_threads import RequestThreads
+from async_uploads.request_threads import RequestContext, RequestThreads
 
 pool = RequestThreads(2)
 
@@ -368,7 +376,7 @@ def work():
     print("done", flush=True)
 
 async def main():
-    async with pool.serving():
+    async with RequestContext(pool):
         asyncio.ensure_future(sync_to_async(work)())
         await asyncio.sleep(0.1)
 
@@ -390,7 +398,7 @@ loop.run_until_complete(main())
 async def test_a_thread_that_is_given_back_serves_others_and_another_one_is_taken_later(
     pool: RequestThreads,
 ) -> None:
-    async with pool.serving():
+    async with RequestContext(pool):
         first = await this_thread()
         await release_request_thread()
         assert await as_request(pool, threading.get_ident) == first
@@ -402,7 +410,7 @@ async def test_a_thread_that_is_waited_for_may_be_given_back_and_asked_for_again
     pool: RequestThreads,
 ) -> None:
     made: list[str] = []
-    async with blocked(pool) as end, pool.serving():
+    async with blocked(pool) as end, RequestContext(pool):
         first = asyncio.create_task(sync_to_async(made.append)("first"))
         await asyncio.sleep(0)
         await release_request_thread()
@@ -416,7 +424,7 @@ async def test_a_thread_that_is_waited_for_may_be_given_back_and_asked_for_again
 
 
 async def test_giving_back_twice_is_harmless(pool: RequestThreads) -> None:
-    async with pool.serving():
+    async with RequestContext(pool):
         await this_thread()
         await release_request_thread()
         await release_request_thread()
@@ -434,7 +442,7 @@ async def test_what_comes_last_in_a_request_is_done_before_the_next_one_and_its_
         done.append("closed")
         raise OSError("no such file")
 
-    async with pool.serving():
+    async with RequestContext(pool):
         await this_thread()
         await in_request_thread(fail)
     await as_request(pool, lambda: done.append("next"))

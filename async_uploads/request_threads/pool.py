@@ -1,27 +1,20 @@
-"""Threads for requests: used again, each with the database connections that it has opened.
-
-Under Django's own ASGI handler each request gets a new thread, and with it a new connection; whatever is set as
-``CONN_MAX_AGE``. Here a request has a thread to itself as there, from its first blocking call to its end, and then the
-thread goes to another one, as under a WSGI server with threads.
-"""
+"""The pool of threads that requests share, and what one request has of it."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextvars import copy_context
-from queue import SimpleQueue
 from typing import Any, NamedTuple
-from weakref import WeakSet, finalize
+from weakref import finalize
 
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.db import connections
+
+from async_uploads.request_threads.workers import Call, Worker, end
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
@@ -51,19 +44,15 @@ class RequestThreads:
             raise ValueError(f"A pool of {size} request threads serves nobody.")
         self.size = size
         self._lock = threading.Lock()
-        self._idle: list[_Worker] = []
+        self._idle: list[Worker] = []
         self._waiting: deque[RequestThread] = deque()
         self._taken = 0
-        self.calls: int = 0
+        self._calls = 0
         """How many have ended, as nearly as threads count together."""
         self._returned_at = 0.0
-        finalize(self, _end, self._idle)
+        finalize(self, end, self._idle)
 
-    def serving(self) -> ThreadSensitiveContext:
-        """A context, as Django's handler has one for each request: its blocking calls run in one of the threads."""
-        return _RequestContext(self)
-
-    def assign(self, request: RequestThread) -> _Worker | None:
+    def assign(self, request: RequestThread) -> Worker | None:
         """A thread for the request; where there is none, None, and ``request.start`` is called when there is one."""
         with self._lock:
             if self._idle:
@@ -73,14 +62,18 @@ class RequestThreads:
                 )  # the last one used: the others' connections may grow old and be closed
             if self._taken < self.size:
                 self._taken += 1
-                return _Worker()
+                return Worker()
             self._waiting.append(request)
             is_first = len(self._waiting) == 1
         if is_first:
             self._watch()
         return None
 
-    def give_back(self, worker: _Worker) -> None:
+    def note_end(self) -> None:
+        """Of a call."""
+        self._calls += 1
+
+    def give_back(self, worker: Worker) -> None:
         with self._lock:
             self._returned_at = time.monotonic()
             if self._waiting:
@@ -114,7 +107,7 @@ class RequestThreads:
             loop.call_later(PATIENCE, self._look, loop, now)
 
     def _seen(self) -> _Seen:
-        return _Seen(time.monotonic(), time.process_time(), self.calls)
+        return _Seen(time.monotonic(), time.process_time(), self._calls)
 
     def _relieve(self) -> None:
         with self._lock:
@@ -123,10 +116,10 @@ class RequestThreads:
         for request, worker in relieved:
             request.start(worker)
 
-    def _take(self) -> _Worker:
+    def _take(self) -> Worker:
         self._taken += 1
         # The last one used: the others' connections may grow old and be closed.
-        return self._idle.pop() if self._idle else _Worker()
+        return self._idle.pop() if self._idle else Worker()
 
 
 class _Seen(NamedTuple):
@@ -146,12 +139,12 @@ class RequestThread(Executor):
     def __init__(self, pool: RequestThreads) -> None:
         self._pool = pool
         self._lock = threading.Lock()
-        self._worker: _Worker | None = None
-        self._held_up: list[_Call] | None = None
+        self._worker: Worker | None = None
+        self._held_up: list[Call] | None = None
         """Calls that came while there was no thread for them; None where nothing is waited for."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        call = _Call(self._pool, fn, args, kwargs)
+        call = Call(self._pool.note_end, fn, args, kwargs)
         self._put(call)
         return call.future
 
@@ -169,7 +162,7 @@ class RequestThread(Executor):
         """As asgiref calls it at the request's end: what it had begun goes on to its end, and nobody waits for that."""
         self.release()
 
-    def start(self, worker: _Worker) -> None:
+    def start(self, worker: Worker) -> None:
         """What was held up begins; of a request that is over by now, the last of it gives the thread back."""
         with self._lock:
             held_up, self._held_up = self._held_up or [], None
@@ -178,7 +171,7 @@ class RequestThread(Executor):
             for call in held_up:
                 worker.put(call)
 
-    def _put(self, call: _Call) -> None:
+    def _put(self, call: Call) -> None:
         with self._lock:
             if self._held_up is not None:
                 if self._held_up and isinstance(self._held_up[-1], _Return):
@@ -194,84 +187,19 @@ class RequestThread(Executor):
             self.start(worker)
 
 
-class _Call:
-    def __init__(
-        self, pool: RequestThreads, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        self._pool = pool
-        self.future: Future[Any] = Future()
-        self._fn, self._args, self._kwargs = fn, args, kwargs
-
-    def run(self, worker: _Worker) -> None:
-        if not self.future.set_running_or_notify_cancel():
-            return
-        try:
-            result = self._fn(*self._args, **self._kwargs)
-        except BaseException as error:  # noqa: BLE001  # as concurrent.futures does: it is for whoever waits
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(result)
-        self._pool.calls += 1
-
-
-class _Return(_Call):
+class _Return(Call):
     """The last thing that a request has its thread do."""
 
     def __init__(self, pool: RequestThreads) -> None:
         self._pool = pool
 
-    def run(self, worker: _Worker) -> None:
+    def run(self, worker: Worker) -> None:
         try:
             leave_clean()
         except Exception:
             logger.exception("A request has left a database connection that can't be closed.")
         finally:
             self._pool.give_back(worker)
-
-
-class _Worker:
-    """A thread that does one thing after the other."""
-
-    def __init__(self) -> None:
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self.thread: threading.Thread = threading.Thread(
-            target=self._run, name="async-uploads-request", daemon=True
-        )
-        self.thread.start()
-        _workers.add(self)
-
-    def put(self, call: _Call) -> None:
-        self._calls.put(call)
-
-    def end(self) -> None:
-        self._calls.put(None)
-
-    def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            call.run(self)
-            del call  # with the request that it holds
-        connections.close_all()
-
-
-class _RequestContext(ThreadSensitiveContext):
-    """As asgiref's, which makes a thread for each context, and another one to wait for its end."""
-
-    def __init__(self, pool: RequestThreads) -> None:
-        super().__init__()
-        self._thread = RequestThread(pool)
-
-    async def __aenter__(self) -> _RequestContext:
-        if SyncToAsync.thread_sensitive_context.get(None) is None:
-            self.token = SyncToAsync.thread_sensitive_context.set(self)
-            SyncToAsync.context_to_thread_executor[self] = self._thread
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        if self.token is not None:
-            SyncToAsync.context_to_thread_executor.pop(self, None)
-            SyncToAsync.thread_sensitive_context.reset(self.token)
-            self.token = None
-            self._thread.release()
 
 
 def leave_clean() -> None:
@@ -285,58 +213,3 @@ def leave_clean() -> None:
             connection.close()
         else:
             connection.close_if_unusable_or_obsolete()
-
-
-async def release_request_thread() -> None:
-    """Give back the thread that the running ASGI request has, and with it the database connection.
-
-    A body may take hours. The next call of ``sync_to_async`` takes a thread anew. Outside an ASGI request (tests, WSGI,
-    commands) the thread belongs to somebody else, and nothing happens.
-    """
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    executor = SyncToAsync.context_to_thread_executor.get(context) if context is not None else None
-    if executor is None:
-        return
-    # Behind a sync middleware the thread waits for us, and its connection is closed at the request's end.
-    is_waited_for = getattr(AsyncToSync.executors, "current", None) is not None
-    if isinstance(executor, RequestThread) and not is_waited_for:
-        executor.release()
-        return
-    await sync_to_async(connections.close_all)()
-    if not is_waited_for and context is not None:
-        SyncToAsync.context_to_thread_executor.pop(context, None)
-        executor.shutdown(wait=False)
-
-
-async def in_request_thread(function: Callable[[], object]) -> None:
-    """Call it in the request's thread, as the last thing there. With a pool, nobody waits for it."""
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    executor = SyncToAsync.context_to_thread_executor.get(context) if context is not None else None
-    if isinstance(executor, RequestThread):
-        executor.submit(copy_context().run, _logging_errors, function)
-    else:
-        await sync_to_async(function)()
-
-
-def _logging_errors(function: Callable[[], object]) -> None:
-    try:
-        function()
-    except Exception:
-        logger.exception("A request could not be closed.")
-
-
-def _end(workers: list[_Worker]) -> None:
-    for worker in workers:
-        worker.end()
-
-
-_workers: WeakSet[_Worker] = WeakSet()
-
-
-@atexit.register
-def _end_all() -> None:
-    """As concurrent.futures does: what has begun is done before the process ends."""
-    workers = list(_workers)
-    _end(workers)
-    for worker in workers:
-        worker.thread.join()
