@@ -17,7 +17,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import path
 
 from async_uploads.models import AsyncFileInputData, AsyncTempFile, promote_temp_files
+from async_uploads.promotion import Claim, apromote
 from async_uploads.storage.filesystem import FileSystemAsyncUploadStorage
+from async_uploads.temp_files import State
 from tests import urls
 from tests.arrivals import aarrived, arrived, rolled_back, row_of, state_of, stored_names
 from tests.conftest import image_bytes
@@ -325,3 +327,17 @@ def test_records_written_by_update_are_promoted_when_asked() -> None:
 
     document.refresh_from_db()
     assert_promoted(document)
+
+
+async def test_a_save_that_the_promotion_overtook_has_the_final_file() -> None:
+    """It found the upload at its promotion, and wrote the key once more when that was done."""
+    key = await aarrived()
+    document = await Document.objects.acreate(file=key)
+    final = document.file.name
+    overtaken = await AsyncTempFile.objects.aget()
+    overtaken.state, overtaken.version = State.PROMOTING, overtaken.version - 1
+    await Document.objects.filter(pk=document.pk).aupdate(file=key)
+
+    assert await apromote(Claim(temp_file=overtaken))
+
+    assert (await Document.objects.aget()).file.name == final

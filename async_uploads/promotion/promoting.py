@@ -59,7 +59,8 @@ async def apromote(claimed: Claim) -> bool:
         if temp_file.state == State.FAILED and not temp_file.failed_in_promotion:
             return False
         if not claimed.leased and not await _atake_lease(temp_file, held=claimed.held):
-            return False
+            # Promoted while its record was saved again, which has written the key once more.
+            return temp_file.state == State.PROMOTED and await _aswap_again(temp_file, claimed.instance)
         await apublish(temp_file)
         await acopy_leased(temp_file)
         if not await sync_to_async(swap_and_mark)(temp_file, claimed.instance):

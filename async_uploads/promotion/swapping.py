@@ -33,6 +33,8 @@ def swap_and_mark(temp_file: AsyncTempFile, instance: models.Model | None) -> bo
         )
     for tell in told:
         tell()
+    if not _is_one_transaction(temp_file):
+        swap(temp_file)  # a save between the two has written the key once more, and found the row taken
     show(temp_file, instance)
     return True
 
@@ -84,5 +86,9 @@ def _columns(temp_file: AsyncTempFile) -> dict[str, Any]:
 
 def _together(temp_file: AsyncTempFile) -> AbstractContextManager[Any]:
     alias = router.db_for_write(AsyncTempFile)
+    return transaction.atomic(using=alias) if _is_one_transaction(temp_file) else nullcontext()
+
+
+def _is_one_transaction(temp_file: AsyncTempFile) -> bool:
     record_db = temp_file.record_db or router.db_for_write(temp_file.field.model)
-    return transaction.atomic(using=alias) if alias == record_db else nullcontext()
+    return router.db_for_write(AsyncTempFile) == record_db
