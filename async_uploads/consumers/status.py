@@ -233,7 +233,7 @@ class UploadStatusConsumer(AsyncJsonWebsocketConsumer):
     async def _look_again_and_again(self) -> None:
         """Logged out elsewhere, a visitor is told no more; and what the layer has dropped is told at last."""
         # Not all at once, though a server that is back has all its sockets within a second.
-        await asyncio.sleep(LOOK_INTERVAL * random())  # noqa: S311  # no secret
+        await asyncio.sleep(LOOK_INTERVAL * random())  # noqa: S311  # nosec B311  # no secret
         while True:
             try:
                 if not await self._is_owner():
