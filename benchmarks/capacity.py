@@ -139,8 +139,15 @@ def _saves(one: Site, count: int) -> list[Request]:
     with httpx.Client() as client:
         sent = [client.put(put.url, content=body, headers=dict(put.headers)) for put in puts]
     keys = [answer.raise_for_status().json()["key"] for answer in sent]
-    headers = {"Content-Type": "application/json"}
-    return [Request(one.url("save/"), "POST", headers, json.dumps({"key": key}).encode()) for key in keys]
+    return [
+        Request(
+            one.url("save/"),
+            "POST",
+            {"Content-Type": "application/json", "Cookie": f"sessionid={session}"},
+            json.dumps({"key": key}).encode(),
+        )
+        for key, session in zip(keys, one.sessions, strict=False)
+    ]
 
 
 def _uploading(one: Site, load: Load) -> float:

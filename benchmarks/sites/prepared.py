@@ -48,10 +48,10 @@ def _begun(count: int) -> list[str]:
             name=NAME,
             model=field.model._meta.label_lower,
             field_name=field.name,
-            owner=f"user:{number}",
+            owner=f"user:{number}",  # who is there, as far as there are visitors
             expires_at=timezone.now() + timedelta(seconds=EXPIRE),
         )
-        for number in range(count)
+        for number in range(1, count + 1)
     ]
     return [row.key for row in AsyncTempFile.objects.bulk_create(rows, batch_size=500)]
 
