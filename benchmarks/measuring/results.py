@@ -51,13 +51,13 @@ class Verdict:
     @property
     def must(self) -> str:
         if self.at_least is not None:
-            return f"≥ {_number(self.at_least)} {self.unit}"
-        return "" if self.at_most is None else f"≤ {_number(self.at_most)} {self.unit}"
+            return f"≥ {number(self.at_least)} {self.unit}"
+        return "" if self.at_most is None else f"≤ {number(self.at_most)} {self.unit}"
 
     @property
     def row(self) -> str:
         mark = {True: "yes", False: "**no**", None: ""}[self.is_reached]
-        return f"| {self.what} | {_number(self.measured)} {self.unit} | {self.must} | {mark} |"
+        return f"| {self.what} | {number(self.measured)} {self.unit} | {self.must} | {mark} |"
 
 
 @dataclass
@@ -103,10 +103,10 @@ def _cell(samples: Samples, metric: str) -> str:
     if metric not in samples.values:
         return ""
     low, high = samples.spread(metric)
-    return f"{_number(samples.median(metric))} ({_number(low)}–{_number(high)})"
+    return f"{number(samples.median(metric))} ({number(low)}–{number(high)})"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three digits, as far as they mean something."""
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
