@@ -10,7 +10,7 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from benchmarks.measuring.results import Result
+from benchmarks.measuring.results import Result, number
 
 FAR_APART = 50
 """Times: the shorter bars could not be told from nothing."""
