@@ -24,7 +24,6 @@ from async_uploads.request_threads import (
     RequestThreads,
     in_request_thread,
     release_request_thread,
-    workers,
 )
 from async_uploads.request_threads import (
     pool as request_pool,
@@ -339,11 +338,16 @@ def working_for(seconds: float) -> Callable[[], int]:
 async def test_a_few_threads_are_kept_and_no_more() -> None:
     pool = RequestThreads(2)
     meeting = threading.Barrier(20)
-    await asyncio.gather(*(as_request(pool, meeting.wait) for _ in range(20)))
 
-    await eventually(lambda: pool._taken == 0)
+    def meet() -> threading.Thread:
+        meeting.wait()
+        return threading.current_thread()
+
+    met = set(await asyncio.gather(*(as_request(pool, meet) for _ in range(20))))
+
+    assert len(met) == 20
+    await eventually(lambda: sum(thread.is_alive() for thread in met) == request_pool.KEPT)
     assert len(pool._idle) == request_pool.KEPT
-    await eventually(lambda: sum(worker.thread.is_alive() for worker in workers._workers) < 20)
 
 
 async def test_threads_end_with_their_pool() -> None:
