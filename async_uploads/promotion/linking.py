@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 
 from async_uploads.events import apublish_after, is_published
 from async_uploads.promotion.claims import Claim
-from async_uploads.promotion.swapping import swap_and_mark
+from async_uploads.promotion.swapping import news_of, swap_and_mark
 from async_uploads.signals import file_promoted, send_logged
 from async_uploads.storage.arrival import tidy
 from async_uploads.storage.base import AsyncUploadStorage
@@ -45,12 +45,5 @@ def _finish(claimed: Claim) -> bool:
     tidy(field.storage, temp_file.key)
     if is_published():
         async_to_sync(apublish_after)(begun, temp_file)
-    send_logged(
-        file_promoted,
-        field.model,
-        temp_file=temp_file,
-        record_pk=temp_file.record_pk,
-        field_name=field.name,
-        name=temp_file.final_name,
-    )
+    send_logged(file_promoted, field.model, **news_of(temp_file))
     return True

@@ -25,7 +25,7 @@ from async_uploads.exceptions import (
 )
 from async_uploads.promotion.claims import LEASE, Claim
 from async_uploads.promotion.copying import acopy_leased
-from async_uploads.promotion.swapping import show, swap, swap_and_mark
+from async_uploads.promotion.swapping import news_of, show, swap, swap_and_mark
 from async_uploads.signals import asend_logged, file_promoted, promotion_failed
 from async_uploads.storage.arrival import aaccept, atidy
 from async_uploads.storage.base import FileChanged
@@ -105,14 +105,7 @@ async def _afinish(temp_file: AsyncTempFile) -> None:
     field = temp_file.field
     await atidy(field.storage, temp_file.key)
     await apublish(temp_file)
-    await asend_logged(
-        file_promoted,
-        field.model,
-        temp_file=temp_file,
-        record_pk=temp_file.record_pk,
-        field_name=field.name,
-        name=temp_file.final_name,
-    )
+    await asend_logged(file_promoted, field.model, **news_of(temp_file))
 
 
 async def _agive_up(temp_file: AsyncTempFile) -> None:

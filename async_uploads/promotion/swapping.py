@@ -66,6 +66,16 @@ def _is_plain(model: type[models.Model], columns: frozenset[str]) -> bool:
     return own and {pk.attname, *columns} <= local
 
 
+def news_of(temp_file: AsyncTempFile) -> dict[str, Any]:
+    """What ``file_promoted`` tells."""
+    return {
+        "temp_file": temp_file,
+        "record_pk": temp_file.record_pk,
+        "field_name": temp_file.field.name,
+        "name": temp_file.final_name,
+    }
+
+
 def show(temp_file: AsyncTempFile, instance: models.Model | None) -> None:
     """Let the saved object in memory say what the database says, unless it has been given another file meanwhile."""
     if instance is None:

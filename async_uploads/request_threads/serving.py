@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextvars import copy_context
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
@@ -44,8 +45,7 @@ async def release_request_thread() -> None:
     A body may take hours. The next call of ``sync_to_async`` takes a thread anew. Outside an ASGI request (tests, WSGI,
     commands) the thread belongs to somebody else, and nothing happens.
     """
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    executor = SyncToAsync.context_to_thread_executor.get(context) if context is not None else None
+    context, executor = _own_executor()
     if executor is None:
         return
     # Behind a sync middleware the thread waits for us, and its connection is closed at the request's end.
@@ -61,12 +61,17 @@ async def release_request_thread() -> None:
 
 async def in_request_thread(function: Callable[[], object]) -> None:
     """Call it in the request's thread, as the last thing there. With a pool, nobody waits for it."""
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    executor = SyncToAsync.context_to_thread_executor.get(context) if context is not None else None
+    _context, executor = _own_executor()
     if isinstance(executor, RequestThread):
         executor.submit(copy_context().run, _logging_errors, function)
     else:
         await sync_to_async(function)()
+
+
+def _own_executor() -> tuple[ThreadSensitiveContext | None, Executor | None]:
+    """The context of the running request, and where its blocking calls go, as far as there are any."""
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    return context, None if context is None else SyncToAsync.context_to_thread_executor.get(context)
 
 
 def _logging_errors(function: Callable[[], object]) -> None:

@@ -261,9 +261,10 @@ class AsyncUploadStorage(FileNaming):
 
     def blocks_for(self, *verbs: str) -> bool:
         """Do these verbs have a blocking form alone? Then their async form takes a thread, for each of them anew."""
-        return all(self._is_own(verb) and not self._is_own(f"a{verb}") for verb in verbs)
+        return all(self.has_own(verb) and not self.has_own(f"a{verb}") for verb in verbs)
 
-    def _is_own(self, verb: str) -> bool:
+    def has_own(self, verb: str) -> bool:
+        """Is this form of a verb implemented, and not derived from the other one?"""
         return getattr(getattr(self, verb), "__func__", None) is not getattr(AsyncUploadStorage, verb)
 
     def _in_thread(self, form: Callable[P, T]) -> Callable[P, Awaitable[T]]:

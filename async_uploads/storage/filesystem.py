@@ -106,10 +106,7 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         on_progress: OnProgress | None = None,
     ) -> None:
         """A second hard link to the same bytes; real copying only where the file system has no such links."""
-        if if_match and self.stat(from_key).etag != if_match:
-            raise FileChanged(f"{from_key} is not the file that was checked.")
-        source, target = Path(self.path(from_key)), Path(self.path(to_key))
-        self._make_directory(target.parent)
+        source, target = self._ready_to_copy(from_key, to_key, if_match)
         try:
             os.link(source, target)
         except FileExistsError:
@@ -124,6 +121,14 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         if self.fsync:
             sync_directory(target.parent)
 
+    def _ready_to_copy(self, from_key: str, to_key: str, if_match: str | None) -> tuple[Path, Path]:
+        """Where the file is, and where it is to be. Raises FileChanged where it is not the one that was checked."""
+        if if_match and self.stat(from_key).etag != if_match:
+            raise FileChanged(f"{from_key} is not the file that was checked.")
+        source, target = Path(self.path(from_key)), Path(self.path(to_key))
+        self._make_directory(target.parent)
+        return source, target
+
     @property
     def links_files(self) -> bool:
         """Not where a project's own class copies or deletes in another way."""
@@ -136,10 +141,7 @@ class FileSystemAsyncUploadStorage(ServedByDjango, FileSystemStorage):
         return all(getattr(verb, "__func__", None) is ours for verb, ours in verbs)
 
     def link_file(self, from_key: str, to_key: str, *, if_match: str | None = None) -> bool:
-        if if_match and self.stat(from_key).etag != if_match:
-            raise FileChanged(f"{from_key} is not the file that was checked.")
-        source, target = Path(self.path(from_key)), Path(self.path(to_key))
-        self._make_directory(target.parent)
+        source, target = self._ready_to_copy(from_key, to_key, if_match)
         try:
             os.link(source, target)
         except FileExistsError:

@@ -14,7 +14,7 @@ from async_uploads.exceptions import UploadNotFound
 from async_uploads.inspection import check_name, check_size, clean_name
 from async_uploads.owners import Owner
 from async_uploads.permissions import Permission, arequire, is_decided_by_blocking, require
-from async_uploads.storage.base import AsyncUploadStorage, GenerateUploadUrlResponse
+from async_uploads.storage.base import GenerateUploadUrlResponse
 from async_uploads.temp_files import AsyncTempFile, expiry
 from async_uploads.uploads.limiting import insert_within_limits
 from async_uploads.uploads.outages import logged_outage
@@ -152,8 +152,7 @@ class _Beginning:
 
     @property
     def signs_by_blocking(self) -> bool:
-        own: Any = self._field.storage.__class__.generate_upload_url
-        return own is not AsyncUploadStorage.generate_upload_url
+        return bool(self._field.storage.has_own("generate_upload_url"))
 
     @property
     def named(self) -> tuple[str, str]:
