@@ -14,7 +14,19 @@ from pathlib import Path
 from benchmarks.measuring.results import Result
 from benchmarks.measuring.rounds import RESULTS, measured
 
-ALL = ("tickets", "large", "slow", "cost", "saves", "promotions", "status", "sweep", "operations", "capacity")
+ALL = (
+    "tickets",
+    "large",
+    "slow",
+    "cost",
+    "saves",
+    "promotions",
+    "status",
+    "sweep",
+    "hops",
+    "operations",
+    "capacity",
+)
 QUICK_RESULTS = RESULTS.parent / "quick-results"
 
 

@@ -27,7 +27,7 @@ from benchmarks.measuring.processes import Command, Server, settle
 from benchmarks.measuring.results import Metrics, Result, Verdict
 from benchmarks.measuring.rounds import Options, alternate, main
 from benchmarks.measuring.sending import Content, Sender, Sent, post_form, put, sending_process, tus
-from benchmarks.measuring.sites import Site, bare, gunicorn, site, uvicorn
+from benchmarks.measuring.sites import Site, bare, dropping, gunicorn, site, uvicorn
 from benchmarks.tickets import requests_for
 
 MIB = 1024 * 1024
@@ -40,6 +40,7 @@ TUS_PIECE = 2621440
 
 OURS_PUT, OURS_POST = "async_uploads, PUT", "async_uploads, POST"
 NGINX = "nginx, PUT"
+DROPPING = "uvicorn that throws it away, PUT"
 PEERS = ("peer on uvicorn, POST", "peer on gunicorn, POST")
 
 Send = Callable[[Content], Sent]
@@ -47,7 +48,8 @@ Send = Callable[[Content], Sent]
 
 @dataclass(frozen=True)
 class Contender:
-    """``files``: the folder below which it leaves what it was sent. ``copies``: how often it writes that, at most.
+    """``files``: the folder below which it leaves what it was sent. ``copies``: how often it writes that, at most;
+    0: it keeps nothing.
 
     ``share`` of the size: the slow ones are sent less, or they would take most of the time.
     """
@@ -68,7 +70,7 @@ def measure(options: Options) -> Result:
         f"One upload of {size // MIB:,} MiB over one connection, one worker",
         ["MB/s", "bytes written per byte", "memory growth MiB", "server CPU s/GiB"],
     )
-    content = Content(_written(options.folder / "sent", size), size)
+    content = Content(written(options.folder / "sent", size), size)
     with sending_process() as sender, _all(options.folder, sender) as contenders:
         first = {contender.name: _run(contender, Content(content.file, WARM_UP)) for contender in contenders}
         runs = {
@@ -103,8 +105,8 @@ def _all(folder: Path, sender: Sender) -> Iterator[list[Contender]]:
         ours, by_tus = started("ours", uvicorn), started("tus", uvicorn)
         (by_tus.data / "media/tus").mkdir(parents=True)  # which the package does not make
         contenders = [
-            contender(OURS_PUT, ours, partial(_to_ticket, requests_for(ours, "ours")[0], put)),
-            contender(OURS_POST, ours, partial(_to_ticket, requests_for(ours, "ours")[0], post_form)),
+            contender(OURS_PUT, ours, partial(to_ticket, requests_for(ours, "ours")[0], put)),
+            contender(OURS_POST, ours, partial(to_ticket, requests_for(ours, "ours")[0], post_form)),
         ]
         if nginx.executable():
             server, files = stack.enter_context(nginx.nginx_dav(folder / "nginx"))
@@ -112,9 +114,12 @@ def _all(folder: Path, sender: Sender) -> Iterator[list[Contender]]:
         without = started("bare", bare)
         to_bare = partial(_to_new_name, sender, without.server)
         contenders.append(Contender("bare ASGI app, PUT", without.server, without.data, to_bare))
+        nothing = started("bare", dropping)
+        to_nothing = partial(_to_new_name, sender, nothing.server)
+        contenders.append(Contender(DROPPING, nothing.server, nothing.data, to_nothing, copies=0))
         for name, command, share in zip(PEERS, (uvicorn, gunicorn), (1, SLOW), strict=True):
             peer = started("peer", command)
-            way = partial(_to_ticket, requests_for(peer, "peer")[0], post_form)
+            way = partial(to_ticket, requests_for(peer, "peer")[0], post_form)
             contenders.append(contender(name, peer, way, 2, share))
         contenders.append(contender("plain FileField, POST", started("plain", uvicorn), _to_form, 2))
         contenders.append(contender("django-file-form, tus", by_tus, _by_tus, share=SLOW))
@@ -124,9 +129,7 @@ def _all(folder: Path, sender: Sender) -> Iterator[list[Contender]]:
 _numbers = count()
 
 
-def _to_ticket(
-    asked: Request, send: Callable[..., Sent], sender: Sender, one: Site, content: Content
-) -> Sent:
+def to_ticket(asked: Request, send: Callable[..., Sent], sender: Sender, one: Site, content: Content) -> Sent:
     """``asked``: for a ticket, first, outside of the timing."""
     assert isinstance(asked.body, bytes)
     request = urllib.request.Request(asked.url, asked.body or None, dict(asked.headers), method=asked.method)
@@ -159,7 +162,8 @@ def _run(contender: Contender, content: Content) -> Metrics:
     try:
         sent = contender.send(content)
         used, growth = server.spent - before, server.peak_memory - memory
-        _check_arrived(contender, content)
+        if contender.copies:
+            _check_arrived(contender, content)
     finally:
         _clear(contender.files)
     return {
@@ -183,7 +187,7 @@ def _clear(files: Path) -> None:
             path.unlink()
 
 
-def _written(path: Path, size: int) -> Path:
+def written(path: Path, size: int) -> Path:
     """A file of so many bytes, none of them a hole."""
     block = os.urandom(MIB)
     with path.open("wb") as file:
@@ -205,6 +209,7 @@ def _verdicts(result: Result) -> Iterator[Verdict]:
     samples = result.samples
     if NGINX in samples:
         yield Verdict("MB/s of a PUT beside nginx", result.ratio("MB/s", OURS_PUT, NGINX), at_least=0.75)
+    yield Verdict(f"MB/s of a PUT beside {DROPPING}", result.ratio("MB/s", OURS_PUT, DROPPING))
     for peer in PEERS:
         yield Verdict(f"MB/s of a PUT beside the {peer}", result.ratio("MB/s", OURS_PUT, peer), at_least=2.5)
     for peer in PEERS:

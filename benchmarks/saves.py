@@ -1,10 +1,11 @@
 """What it costs to save a record with one uploaded file, beside Django's own FileField, on one disk.
 
-In both the bytes are on the server already: for Django in a ``TemporaryUploadedFile``, as a large file of a form
-arrives, which its save renames; for ours in an upload, which the save promotes before it returns. The saves come one
-after another in a process of its own (``benchmarks.sites.saving``): sync as under WSGI, in a transaction as with
-ATOMIC_REQUESTS, and ``asave`` on uvloop as in an async view; on SQLite, where nothing waits and all the time is
-Python's, and on PostgreSQL, which waits for the disk at each commit.
+In both the bytes are on the server already: for Django as its upload handlers leave them, in memory up to 2.5 MiB,
+from where the save writes them, and above in a temporary file on the same disk, which it renames; for ours in an
+upload, which the save promotes before it returns. The saves come one after another in a process of its own
+(``benchmarks.sites.saving``): sync as under WSGI, in a transaction as with ATOMIC_REQUESTS, and ``asave`` on uvloop as
+in an async view; on SQLite, where nothing waits and all the time is Python's, and on PostgreSQL, which waits for the
+disk at each commit.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmarks.measuring.sites import PYTHON
 from tests.servers.postgresql import running_postgresql
 
 KIB, MIB = 1024, 1024 * 1024
-SIZES = {"10 KiB": (10 * KIB, 200), "10 MiB": (10 * MIB, 20)}
+SIZES = {"1 MiB": (MIB, 100), "10 MiB": (10 * MIB, 20)}
 """Bytes, and how many files of them are saved in a run."""
 
 WAYS = ("asave", "save", "atomic")

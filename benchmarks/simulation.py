@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 SEGMENTS = 4
 """Parts in which an upload begins, and in which it ends: between two of them others have their turn."""
+PAGE_SEGMENTS = 3
+"""Of a page: on the event loop, in the request's thread, and on the loop again."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,8 @@ class Costs:
     """Seconds of CPU that a process of the server spends for one of each."""
 
     page: float
+    idle: float
+    """Seconds until a page is there while nothing else happens: with what it takes beside the server's CPU."""
     ticket: float
     upload: float
     """Its beginning and its end, without its pieces."""
@@ -27,47 +31,44 @@ class Costs:
 
 @dataclass(frozen=True)
 class Job:
-    """Something that comes ``at`` a time and takes ``cost`` seconds. What ``follows`` comes when it is done."""
+    """Something that comes ``at`` a time and takes these ``parts``, seconds each: others have turns in between."""
 
     at: float
-    cost: float
+    parts: tuple[float, ...]
     is_watched: bool = False
-    follows: tuple[float, ...] = ()
 
 
-def latencies(jobs: Iterable[Job]) -> list[float]:
-    """Seconds from the coming of each watched job to its end, first come, first served."""
-    waiting = [(job.at, number, job) for number, job in enumerate(jobs)]
+def waits(jobs: Iterable[Job]) -> list[float]:
+    """Seconds that each watched job has waited for its turns, first come, first served."""
+    waiting = [(job.at, number, job, job.parts) for number, job in enumerate(jobs)]
     heapq.heapify(waiting)
     free, count, found = 0.0, len(waiting), []
     while waiting:
-        at, _number, job = heapq.heappop(waiting)
-        free = max(free, at) + job.cost
-        if job.is_watched:
-            found.append(free - job.at)
-        if job.follows:
+        at, _number, job, (part, *rest) = heapq.heappop(waiting)
+        free = max(free, at) + part
+        if rest:
             count += 1
-            cost, *rest = job.follows
-            heapq.heappush(waiting, (free, count, Job(free, cost, follows=tuple(rest))))
+            heapq.heappush(waiting, (free, count, job, tuple(rest)))
+        elif job.is_watched:
+            found.append(free - job.at - sum(job.parts))
     return found
 
 
-def pages(cost: float, every: float, seconds: float) -> Iterator[Job]:
+def pages(costs: Costs, every: float, seconds: float) -> Iterator[Job]:
     """Somebody who asks for a page at an even pace."""
     for number in range(int(seconds / every)):
-        yield Job(number * every, cost, is_watched=True)
+        yield Job(number * every, (costs.page / PAGE_SEGMENTS,) * PAGE_SEGMENTS, is_watched=True)
 
 
 def uploads(costs: Costs, count: int, spread: float, seconds: float, pieces: int) -> Iterator[Job]:
     """So many that begin evenly over ``spread`` seconds, and take ``seconds`` each for their pieces."""
-    part = costs.upload / 2 / SEGMENTS
-    parts = (part,) * (SEGMENTS - 1)
+    parts = (costs.upload / 2 / SEGMENTS,) * SEGMENTS
     for number in range(count):
         begins = number * spread / count
-        yield Job(begins, part, follows=parts)
+        yield Job(begins, parts)
         for piece in range(pieces):
-            yield Job(begins + piece * seconds / pieces, costs.piece)
-        yield Job(begins + seconds, part, follows=parts)
+            yield Job(begins + piece * seconds / pieces, (costs.piece,))
+        yield Job(begins + seconds, parts)
 
 
 def closed_loop(cost: float, connections: int, seconds: float) -> tuple[float, list[float]]:

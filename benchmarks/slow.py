@@ -1,13 +1,14 @@
 """Slow clients: what another visitor feels meanwhile, and what each of them costs in memory.
 
 First 500 uploads at once, of 1 MiB over 10 seconds each: begun within five seconds, so all are under way for five.
-Meanwhile somebody asks for another page fifty times a second (a session, a user). Then 2,000 at once, of 256 KiB each:
-the memory that the server has beyond what it had before, for each of them, beside the same of an application that does
-nothing but write to a file.
+Meanwhile somebody asks for another page fifty times a second (a session, a user). Ours publishes the progress of all of
+them to Redis, as a deployment does. Then 2,000 at once, of 256 KiB each: the memory that the server has beyond what it
+had before, for each of them, beside the same of an application that does nothing but write to a file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -29,12 +30,13 @@ from benchmarks.measuring.uploads import (
     ended_well,
     requests_for,
 )
+from tests.redis_process import redis_process
 
 EVERY = 0.02
 """Seconds between two requests for the page."""
 
 BEGINNINGS = 5.0
-MEMORY_ROUNDS = 2
+MEMORY_ROUNDS = 1
 PEER = "peer on uvicorn"
 
 
@@ -63,15 +65,17 @@ def measure(options: Options) -> Result:
     waiting = Load(100, 2**20, 3, 1.5) if options.quick else Load(500, 2**20, 10, BEGINNINGS)
     held = Load(200, 2**18, 4, 2) if options.quick else Load(2000, 2**18, 20, 12)
     with ExitStack() as stack:
+        told = {"BENCH_REDIS": stack.enter_context(redis_process(options.folder)).address}
         for contenders, rounds in ((AT_THE_PAGE, options.rounds), (ONCE, 1)):
             runs = {}
             for one in contenders:
-                at = stack.enter_context(site(one.kind, one.command, options.folder))
+                at = stack.enter_context(site(one.kind, one.command, options.folder, environment=told))
                 _some(at, one.kind)
                 runs[one.name] = partial(_beside_a_page, at, one.kind, waiting)
             result.samples |= alternate(runs, rounds, what="slow, page", warm_up=False)
-    runs = {one.name: partial(_in_memory, one, options.folder, held) for one in IN_MEMORY}
-    for name, found in alternate(runs, MEMORY_ROUNDS, what="slow, memory", warm_up=False).items():
+        runs = {one.name: partial(_in_memory, one, options.folder, told, held) for one in IN_MEMORY}
+        in_memory = alternate(runs, MEMORY_ROUNDS, what="slow, memory", warm_up=False)
+    for name, found in in_memory.items():
         values = result.samples.setdefault(name, Samples()).values
         values |= {metric: samples for metric, samples in found.values.items() if metric not in values}
         values["ended well"] = values["ended well"] + found.values["ended well"]
@@ -134,9 +138,9 @@ def _beside_a_page(at: Site, kind: str, load: Load) -> Metrics:
     }
 
 
-def _in_memory(one: Contender, folder: Path, load: Load) -> Metrics:
+def _in_memory(one: Contender, folder: Path, told: Mapping[str, str], load: Load) -> Metrics:
     """Of a server that has not had so many before: what they took, it would still have."""
-    with site(one.kind, one.command, folder) as at:
+    with site(one.kind, one.command, folder, environment=told) as at:
         _some(at, one.kind)
         return _held_in(at, one.kind, load)
 

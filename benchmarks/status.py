@@ -35,12 +35,16 @@ REDIS, PUB_SUB = "async_uploads, Redis", "async_uploads, Redis pub/sub"
 
 @dataclass(frozen=True)
 class Stage:
-    """Uploads go to the site's own server, sockets to both ``servers`` in turn: ``watchers`` for each upload."""
+    """Uploads go to the site's own server, sockets to both ``servers`` in turn: ``watchers`` for each upload.
+
+    ``memory``: bytes that the servers had when they had served nobody.
+    """
 
     site: Site
     servers: list[Server]
     seats: list[Seat]
     watchers: int
+    memory: int
 
 
 def measure(options: Options) -> Result:
@@ -48,7 +52,7 @@ def measure(options: Options) -> Result:
     result = Result(
         "status",
         f"From byte to status: {uploads * watchers} sockets watch {uploads} uploads",
-        ["p50 ms", "p99 ms", "max ms", "messages/s", "server CPU"],
+        ["p50 ms", "p99 ms", "max ms", "messages/s", "server CPU", "KiB per socket"],
     )
     with ExitStack() as stack:
         redis = stack.enter_context(redis_process(options.folder))
@@ -85,7 +89,7 @@ def staged(folder: Path, environment: Mapping[str, str], uploads: int, watchers:
             for session in first.sessions
             for number in range(watchers)
         ]
-        yield Stage(first, servers, seats, watchers)
+        yield Stage(first, servers, seats, watchers, _memory(servers))
 
 
 def _run(stage: Stage, drip: Drip) -> Metrics:
@@ -94,7 +98,7 @@ def _run(stage: Stage, drip: Drip) -> Metrics:
     with crowd(stage.seats) as gathered:
         for server in stage.servers:
             settle(server)
-        before = _cpu(stage)
+        before, memory = _cpu(stage), _memory(stage.servers) - stage.memory
         watched = gathered.watch(uploads, drip)
         spent = _cpu(stage) - before
     return {
@@ -104,6 +108,7 @@ def _run(stage: Stage, drip: Drip) -> Metrics:
         "messages/s": watched.messages / watched.seconds,
         "lost": watched.lost,
         "server CPU": spent / watched.seconds,
+        "KiB per socket": memory / len(stage.seats) / 1024,
         "client CPU": watched.client_cpu / watched.seconds,
     }
 
@@ -126,6 +131,10 @@ def asked_for(stage: Stage) -> list[SlowUpload]:
 
 def _cpu(stage: Stage) -> float:
     return sum(server.spent.cpu for server in stage.servers)
+
+
+def _memory(servers: list[Server]) -> int:
+    return sum(server.memory for server in servers)
 
 
 if __name__ == "__main__":

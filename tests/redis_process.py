@@ -23,6 +23,10 @@ class RedisProcess:
         self._port = port
         self.start()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def start(self) -> None:
         """Again, after ``stop``: at the same address, and empty."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)

@@ -13,6 +13,7 @@ import pytest
 from async_uploads.consumers import UploadStatusConsumer
 from async_uploads.models import AsyncTempFile
 from async_uploads.temp_files import State
+from async_uploads.uploads import progress
 from tests.asking import url_of
 from tests.conftest import ticket_for, upload, visiting
 from tests.status_socket import status_socket
@@ -31,6 +32,17 @@ class HalfBody:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self.half
+        await self.go_on.wait()
+        yield self.half
+
+
+class BodyInThirds(HalfBody):
+    """And another part after those, when the test says so again."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for half in super().__aiter__():
+            yield half
+        self.go_on.clear()
         await self.go_on.wait()
         yield self.half
 
@@ -75,6 +87,27 @@ async def test_progress_is_told_while_the_bytes_move(visitor: httpx.AsyncClient)
     assert rest[-1]["received"] == rest[-1]["total"] == 200_000
     assert [message["seq"] for message in told] == sorted({message["seq"] for message in told})
     assert rest[-1]["url"]
+
+
+async def test_with_many_uploads_under_way_each_is_told_more_seldom(
+    visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "MOST_PER_SECOND", 1 / PATIENCE)  # so that one upload is as many
+    ticket = await ticket_for(visitor, "report.txt")
+    body = BodyInThirds(b"x" * 100_000)
+    async with status_socket(visitor) as socket:
+        await socket.subscribe(ticket["key"])
+
+        put = asyncio.create_task(visitor.put(ticket["uploadUrl"]["url"], content=body))
+        await socket.hear_until(lambda message: message["received"] == 100_000)
+        body.go_on.set()
+        while not await AsyncTempFile.objects.filter(key=ticket["key"], received=200_000).aexists():
+            await asyncio.sleep(0.05)
+        body.go_on.set()
+        rest = await socket.hear_until(lambda message: message["state"] == "uploaded")
+        assert (await put).status_code == 201
+
+    assert [message["received"] for message in rest] == [300_000]
 
 
 async def test_every_change_up_to_promotion_is_told(visitor: httpx.AsyncClient) -> None:

@@ -24,6 +24,10 @@ logger: logging.Logger = logging.getLogger("async_uploads")
 
 RECORD_INTERVAL = 1.0
 
+MOST_PER_SECOND = 300
+"""Messages of one event loop's uploads together: a channel layer's work for each takes up to a millisecond, and pages
+are to have the rest of the processor. Of more than some dozens of uploads each so is told more seldom."""
+
 
 class Progress:
     """One upload's progress. ``update`` costs next to nothing: what is slow happens beside the transfer."""
@@ -36,6 +40,7 @@ class Progress:
         self._publisher: asyncio.Task[None] | None = None
         self._recorder = _recorder_of_loop()
         self._is_told = get_channel_layer() is not None
+        self._recorder.under_way += 1
 
     def update(self, received: int) -> None:
         self.received = received
@@ -50,6 +55,7 @@ class Progress:
 
     async def aclose(self) -> None:
         self._recorder.forget(self)
+        self._recorder.under_way -= 1
         if self._publisher is not None:
             self._publisher.cancel()
             await asyncio.gather(self._publisher, return_exceptions=True)
@@ -60,7 +66,13 @@ class Progress:
         while published != self.received:
             published = self.received
             await apublish_progress(self.temp_file, published)
-            await asyncio.sleep(upload_settings.PROGRESS_INTERVAL)
+            await asyncio.sleep(self._interval)
+
+    @property
+    def _interval(self) -> float:
+        """Seconds. 0 is what the project has asked for: it wants to be told of each chunk."""
+        interval = upload_settings.PROGRESS_INTERVAL
+        return max(interval, self._recorder.under_way / MOST_PER_SECOND) if interval else 0.0
 
 
 class ProgressRecorder:
@@ -68,6 +80,7 @@ class ProgressRecorder:
 
     def __init__(self) -> None:
         self._noted: dict[int, Progress] = {}
+        self.under_way: int = 0
         self._task: asyncio.Task[None] | None = None
 
     def note(self, progress: Progress) -> None:

@@ -71,6 +71,12 @@ class Server:
             Path(f"/proc/{process.pid}/clear_refs").write_text("5")
 
     @property
+    def busiest(self) -> int:
+        """The process that has used most CPU: the server itself, not what holds it on a leash."""
+        busiest: psutil.Process = max(self._processes(), key=lambda process: sum(process.cpu_times()[:2]))
+        return int(busiest.pid)
+
+    @property
     def threads(self) -> int:
         return sum(process.num_threads() for process in self._processes())
 
@@ -85,8 +91,17 @@ class Server:
 
     def _processes(self) -> list[psutil.Process]:
         assert self._process.pid is not None
-        parent = psutil.Process(self._process.pid)
-        return [parent, *parent.children(recursive=True)]
+        return _with_children(self._process.pid)
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process and those of its children that still run have used."""
+    return float(sum(sum(process.cpu_times()[:2]) for process in _with_children(pid)))
+
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
 
 
 def _is_socket(link: Path) -> bool:

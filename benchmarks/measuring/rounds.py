@@ -18,7 +18,7 @@ from benchmarks.measuring.results import Metrics, Result, Samples
 
 RESULTS = ROOT / "benchmarks" / "results"
 ROUNDS = 5
-QUICK_ROUNDS = 2
+QUICK_ROUNDS = 1
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Options:
 def alternate(
     contenders: Mapping[str, Callable[[], Metrics]], rounds: int, *, what: str, warm_up: bool = True
 ) -> dict[str, Samples]:
-    """Run each in turn, so many times; a first turn that warms up is not counted."""
+    """Run each in turn, so many times; a first turn that warms up is not counted, and not taken for a single round."""
+    warm_up = warm_up and rounds > 1
     samples = {name: Samples() for name in contenders}
     bar = tqdm(total=len(contenders) * (rounds + warm_up), desc=what, unit="run", file=sys.stderr)
     with bar:

@@ -28,6 +28,10 @@ def bare(port: int) -> Sequence[str]:
     return uvicorn(port, "benchmarks.sites.bare:application")
 
 
+def dropping(port: int) -> Sequence[str]:
+    return uvicorn(port, "benchmarks.sites.bare:dropping")
+
+
 def gunicorn(port: int) -> Sequence[str]:
     """One worker with eight threads."""
     options = ["--worker-class", "gthread", "--threads", "8", "--bind", f"127.0.0.1:{port}"]
