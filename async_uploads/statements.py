@@ -12,8 +12,6 @@ from typing import Any, TypeVar
 
 from django.db import connections, models, transaction
 
-RETURNING = ("postgresql", "sqlite")
-
 ModelT = TypeVar("ModelT", bound=models.Model)
 
 
@@ -33,7 +31,7 @@ def read_row(model: type[ModelT], alias: str, where: Mapping[str, Any]) -> Model
 def insert_row(row: models.Model, alias: str) -> None:
     """``row.save_base(force_insert=True)`` of a new row, whose primary key the database makes; without signals."""
     model, connection = type(row), connections[alias]
-    if connection.vendor not in RETURNING:
+    if not knows_returning(connection):
         row.save_base(using=alias, force_insert=True)
         return
     values = [
@@ -54,6 +52,13 @@ def update_row(
     with transaction.mark_for_rollback_on_error(using=alias), connection.cursor() as cursor:
         cursor.execute(_update(model, alias, tuple(changes), tuple(where)), values)
         return bool(cursor.rowcount)
+
+
+def knows_returning(connection: Any) -> bool:
+    """PostgreSQL, or a SQLite of 2021 or later: RETURNING, and UPDATE … FROM."""
+    return (
+        connection.vendor in ("postgresql", "sqlite") and connection.features.can_return_columns_from_insert
+    )
 
 
 @cache

@@ -14,7 +14,7 @@ from django.db import models, transaction
 
 from async_uploads.models import AsyncTempFile
 from async_uploads.owners import Owner
-from async_uploads.uploads import abegin, areceive
+from async_uploads.uploads import Asked, Visitor, abegin, areceive
 from tests.testapp.models import Document
 
 NOBODY = Owner()
@@ -28,15 +28,8 @@ async def abegun(
     owner: Owner = NOBODY,
 ) -> AsyncTempFile:
     """An upload that has a ticket, and no bytes yet."""
-    temp_file, _how = await abegin(
-        model._meta.get_field(field),
-        user=AnonymousUser,
-        owner=lambda: owner,
-        filename=name,
-        instance_id=None,
-        content_type="",
-        size=None,
-    )
+    asked = Asked(field=model._meta.get_field(field), filename=name)
+    temp_file, _how = await abegin(asked, Visitor(user=AnonymousUser, owner=lambda: owner))
     return temp_file
 
 

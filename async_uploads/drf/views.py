@@ -41,10 +41,10 @@ from async_uploads.exceptions import (
 from async_uploads.owners import aowner_of_request, owner_in_thread
 from async_uploads.registry import AsyncFieldRegistry, default_async_field_registry
 from async_uploads.temp_files import AsyncTempFile, State
-from async_uploads.uploads import acancel, acomplete
+from async_uploads.uploads import Visitor, abegin, acancel, acomplete
 from async_uploads.views.base import aask_throttle, outside_of_transactions
 from async_uploads.views.parameters import Parameters
-from async_uploads.views.requests import Visitor, abegin_upload, adownload_url, aupload_named_in, ticket
+from async_uploads.views.requests import adownload_url, asked_for, aupload_named_in, ticket
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # adrf's has no types
@@ -134,11 +134,9 @@ class GenerateUploadUrlView(UploadAPIView):
     """``POST`` ``fieldId``, ``filename``, optional ``instanceId``, ``contentType``, ``size``: a ticket."""
 
     async def post(self, request: Any, **captured: Any) -> Response:
-        temp_file, how = await abegin_upload(
-            await aparameters_of(request),
-            self.registry,
-            Visitor(user=lambda: self.user, owner=partial(owner_in_thread, request, create=True)),
-        )
+        asked = asked_for(await aparameters_of(request), self.registry)
+        visitor = Visitor(user=lambda: self.user, owner=partial(owner_in_thread, request, create=True))
+        temp_file, how = await abegin(asked, visitor)
         how["url"] = absolute(how["url"], request)
         return Response(ticket(temp_file, how, self.url_of))
 

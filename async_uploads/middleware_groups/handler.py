@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
+from io import BytesIO
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -66,9 +67,20 @@ class GroupingASGIHandler(Internals, ASGIHandler):
                 finish = partial(signals.request_finished.send, sender=self.__class__)
                 await in_request_thread(finish if response is None else response.close)
 
+    async def read_body(self, receive: Any) -> Any:
+        """As Django's; one that is there at once, as most are, needs no file that may be spooled."""
+        messages = [await receive()]
+        if messages[0]["type"] == "http.request" and not messages[0].get("more_body", False):
+            return BytesIO(messages[0].get("body", b""))
+
+        async def receive_all() -> Any:
+            return messages.pop() if messages else await receive()
+
+        return await super().read_body(receive_all)
+
     async def respond(self, scope: Any, body_file: Any) -> Any:
         """The answer to a request whose middleware is one group: a hop, and where the view is async another one."""
-        request, response, entered = await sync_to_async(self._begin)(scope, body_file)
+        request, response, entered = await self._begin_in_thread(scope, body_file)
         if response is not None:
             return response
         group: HookGroup = self._middleware_chain.__wrapped__
@@ -103,6 +115,7 @@ class GroupingASGIHandler(Internals, ASGIHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:
         self._blocking = BlockingHandler()
+        self._begin_in_thread = sync_to_async(self._begin)
         super().load_middleware(is_async=is_async)
         self._blocking.take_hooks(self)
         if self._view_middleware:

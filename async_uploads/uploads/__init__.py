@@ -1,6 +1,13 @@
 """The life of an upload until a record takes it: begin, receive, complete, cancel, and the check of a key."""
 
-from async_uploads.uploads.beginning import abegin, afind_record, begin, find_record
+from async_uploads.uploads.beginning import (
+    Asked,
+    Visitor,
+    abegin,
+    afind_record,
+    begin,
+    find_record,
+)
 from async_uploads.uploads.ending import acancel, acomplete, aexpire, aexpire_all, afind_upload
 from async_uploads.uploads.keys import check_key, record_names
 from async_uploads.uploads.outages import logged_outage
@@ -8,6 +15,8 @@ from async_uploads.uploads.receiving import areceive
 from async_uploads.uploads.submission import check_submission
 
 __all__ = [
+    "Asked",
+    "Visitor",
     "abegin",
     "acancel",
     "acomplete",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -43,48 +44,46 @@ async def afind_record(model: type[models.Model], instance_id: str) -> models.Mo
     return await sync_to_async(lambda: find_record(model._default_manager.all(), instance_id))()
 
 
-async def abegin(
-    field: Any,
-    *,
-    user: Callable[[], Any],
-    owner: Callable[[], Owner],
-    filename: object,
-    instance_id: str | None,
-    content_type: str,
-    size: int | None,
-) -> tuple[AsyncTempFile, GenerateUploadUrlResponse]:
-    """Prepare an upload of ``size`` bytes (None: not known) for ``field``.
+@dataclass(frozen=True, kw_only=True)
+class Visitor:
+    """Who is asking; each may block. ``owner`` may begin a session: called when nothing can be refused any more."""
 
-    ``user`` and ``owner`` tell who is asking, and may block. ``owner`` may begin a session, so it is called when
-    nothing can be refused any more.
+    user: Callable[[], Any]
+    owner: Callable[[], Owner]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked for: an upload of ``size`` bytes (None: not known) for a field, of a new record or of that one."""
+
+    field: Any
+    filename: object
+    instance_id: str | None = None
+    content_type: str = ""
+    size: int | None = None
+
+
+async def abegin(asked: Asked, visitor: Visitor) -> tuple[AsyncTempFile, GenerateUploadUrlResponse]:
+    """Prepare an upload.
 
     Raises PermissionDenied, UploadNotFound, InvalidParameters, FileTooLarge, TypeNotAllowed, TooManyUploads,
     StorageUnavailable.
     """
-    beginning = _Beginning(field, user, owner, filename, instance_id, content_type, size)
+    beginning = _Beginning(asked, visitor)
     if not await sync_to_async(beginning.run)():
-        await arequire(beginning.permission, beginning.visitor, beginning.record)
+        await arequire(beginning.permission, beginning.user, beginning.record)
         await sync_to_async(beginning.insert)()
     temp_file = beginning.temp_file
     if beginning.signs_by_blocking:
         return temp_file, beginning.how
-    with logged_outage("The upload URL", field, temp_file.key):
-        how = await field.storage.agenerate_upload_url(*beginning.named, **beginning.wanted)
+    with logged_outage("The upload URL", asked.field, temp_file.key):
+        how = await asked.field.storage.agenerate_upload_url(*beginning.named, **beginning.wanted)
     return temp_file, how
 
 
-def begin(
-    field: Any,
-    *,
-    user: Callable[[], Any],
-    owner: Callable[[], Owner],
-    filename: object,
-    instance_id: str | None,
-    content_type: str,
-    size: int | None,
-) -> tuple[AsyncTempFile, GenerateUploadUrlResponse] | None:
+def begin(asked: Asked, visitor: Visitor) -> tuple[AsyncTempFile, GenerateUploadUrlResponse] | None:
     """Blocking form of ``abegin``; None, and nothing is begun, where the permission or the storage is an async one."""
-    beginning = _Beginning(field, user, owner, filename, instance_id, content_type, size)
+    beginning = _Beginning(asked, visitor)
     if not beginning.signs_by_blocking or not beginning.run():
         return None
     return beginning.temp_file, beginning.how
@@ -97,44 +96,31 @@ class _Beginning:
     how: GenerateUploadUrlResponse
     """Where ``signs_by_blocking``; else the storage is to be asked on the event loop."""
 
-    def __init__(
-        self,
-        field: Any,
-        user: Callable[[], Any],
-        owner: Callable[[], Owner],
-        filename: object,
-        instance_id: str | None,
-        content_type: str,
-        size: int | None,
-    ) -> None:
-        self._field = field
-        self._user = user
-        self._owner = owner
-        self._filename = filename
-        self._instance_id = instance_id
-        self._content_type = content_type
-        self._size = size
+    def __init__(self, asked: Asked, visitor: Visitor) -> None:
+        self._asked = asked
+        self._field = asked.field
+        self._visitor = visitor
 
     def run(self) -> bool:
         """False where the permission is an async one, to be asked for before ``insert``."""
-        records, pk = self._field.model._default_manager.all(), self._instance_id
+        records, pk = self._field.model._default_manager.all(), self._asked.instance_id
         self.record: models.Model | None = find_record(records, pk) if pk else None
         self.permission: Permission = (
             self._field.perm_create if self.record is None else self._field.perm_update
         )
-        self.visitor: Any = self._user()
-        if not is_decided_by_blocking(self.permission, self.visitor):
+        self.user: Any = self._visitor.user()
+        if not is_decided_by_blocking(self.permission, self.user):
             return False
-        require(self.permission, self.visitor, self.record)
+        require(self.permission, self.user, self.record)
         self.insert()
         return True
 
     def insert(self) -> None:
-        field = self._field
-        name = clean_name(self._filename)
+        field, size = self._field, self._asked.size
+        name = clean_name(self._asked.filename)
         check_name(name, field.file_restrictions)
-        check_size(self._size or 0, field.max_size_bytes)
-        owner = self._owner()
+        check_size(size or 0, field.max_size_bytes)
+        owner = self._visitor.owner()
         self.temp_file = AsyncTempFile(
             key=field.storage.generate_temporary_path(name, max_length=field.max_length),
             name=name,
@@ -142,7 +128,7 @@ class _Beginning:
             field_name=field.name,
             owner=owner.identity,
             address=owner.address,
-            total=self._size,
+            total=size,
             expires_at=expiry(upload_settings.UPLOAD_URL_EXPIRY),
         )
         insert_within_limits(self.temp_file)
@@ -163,5 +149,5 @@ class _Beginning:
         return {
             "expire": upload_settings.UPLOAD_URL_EXPIRY,
             "max_size": self._field.max_size_bytes,
-            "content_type": self._content_type or None,
+            "content_type": self._asked.content_type or None,
         }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from contextvars import Context
+from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,36 +19,49 @@ from async_uploads import outages
 from async_uploads.conf import upload_settings
 from async_uploads.databases import is_outage
 from async_uploads.events import apublish_progress
+from async_uploads.statements import knows_returning
 from async_uploads.temp_files import AsyncTempFile, State
 from async_uploads.uploads.patience import Patience
+from async_uploads.uploads.ticking import ticks
 
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 RECORD_INTERVAL = 1.0
 
+TOGETHER = 300
+"""Rows of one statement, which so has fewer than a thousand parameters: an old SQLite takes no more."""
+
 MOST_PER_SECOND = 300
 """Messages of one event loop's uploads together: a channel layer's work for each takes up to a millisecond, and pages
 are to have the rest of the processor. Of more than some dozens of uploads each so is told more seldom."""
 
+STEP = 0.1
+"""Seconds, by which that is rounded up: those who wait equally long share a timer."""
+
 
 class Progress:
-    """One upload's progress. ``update`` costs next to nothing: what is slow happens beside the transfer."""
+    """One upload's progress. ``update`` costs next to nothing: what is slow happens beside the transfer.
+
+    The newest number is published, then at most one each interval, until there is nothing new. In between nothing is
+    kept but a shared timer: of a thousand slow uploads each has little to say, and a task each takes memory.
+    """
 
     def __init__(self, temp_file: AsyncTempFile, transfer: Patience) -> None:
         self.temp_file = temp_file
         self.received: int = 0
         self.is_lost: bool = False
         self._transfer = transfer
+        self._published = 0
         self._publisher: asyncio.Task[None] | None = None
+        self._may_publish = get_channel_layer() is not None
         self._recorder = _recorder_of_loop()
-        self._is_told = get_channel_layer() is not None
         self._recorder.under_way += 1
 
     def update(self, received: int) -> None:
         self.received = received
         self._recorder.note(self)
-        if self._is_told and (self._publisher is None or self._publisher.done()):
-            self._publisher = asyncio.create_task(self._publish())
+        if self._may_publish:
+            self._publish()
 
     def lose(self) -> None:
         """The row has left the state ``uploading``: whoever did that wants the transfer to stop."""
@@ -54,25 +69,41 @@ class Progress:
         self._transfer.lose()
 
     async def aclose(self) -> None:
+        self._may_publish = False
+        self._published = self.received
         self._recorder.forget(self)
         self._recorder.under_way -= 1
         if self._publisher is not None:
             self._publisher.cancel()
             await asyncio.gather(self._publisher, return_exceptions=True)
 
-    async def _publish(self) -> None:
-        """Publish the newest number, then at most one each interval, until there is nothing new."""
-        published = -1
-        while published != self.received:
-            published = self.received
-            await apublish_progress(self.temp_file, published)
-            await asyncio.sleep(self._interval)
+    def _publish(self) -> None:
+        self._may_publish = False
+        self._published = self.received
+        self._publisher = asyncio.create_task(self._apublish())
+
+    async def _apublish(self) -> None:
+        await apublish_progress(self.temp_file, self._published)
+        self._publisher = None
+        if interval := self._interval:
+            ticks(interval).call(self._go_on)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self.received != self._published:
+            self._publish()
+        else:
+            self._may_publish = True
 
     @property
     def _interval(self) -> float:
         """Seconds. 0 is what the project has asked for: it wants to be told of each chunk."""
         interval = upload_settings.PROGRESS_INTERVAL
-        return max(interval, self._recorder.under_way / MOST_PER_SECOND) if interval else 0.0
+        if not interval:
+            return 0
+        share = self._recorder.under_way / MOST_PER_SECOND
+        return interval if share <= interval else math.ceil(share / STEP) * STEP
 
 
 class ProgressRecorder:
@@ -99,7 +130,7 @@ class ProgressRecorder:
             if not noted:
                 return
             try:
-                lost = await sync_to_async(_record)(list(noted.values()))
+                lost = await sync_to_async(record)(list(noted.values()))
             except Exception as error:
                 if is_outage(error):
                     outages.database.goes_on(error)
@@ -117,7 +148,7 @@ def _recorder_of_loop() -> ProgressRecorder:
     return _recorders.setdefault(asyncio.get_running_loop(), ProgressRecorder())
 
 
-def _record(noted: list[Progress]) -> list[int]:
+def record(noted: list[Progress]) -> list[int]:
     """Write the bytes received; returns the primary keys of rows that are no longer those of these transfers."""
     close_old_connections()
     try:
@@ -136,7 +167,8 @@ def _record(noted: list[Progress]) -> list[int]:
 def _write(noted: list[Progress], using: str) -> int:
     """How many of the rows were there.
 
-    One statement for all, prepared once: to have the ORM put one together of a thousand rows holds up the event loop.
+    Prepared here: to have the ORM put a thousand rows together holds up the event loop. And one statement for many of
+    them: for each statement a thread gives Python away, and has to get it back, while SQLite lets nobody else write.
     """
     connection = connections[using]
     fields: list[Any] = [
@@ -145,13 +177,24 @@ def _write(noted: list[Progress], using: str) -> int:
     table, received, updated_at, pk, version, state = map(
         connection.ops.quote_name, (AsyncTempFile._meta.db_table, *(field.column for field in fields))
     )
-    statement = (
-        f"UPDATE {table} SET {received} = %s, {updated_at} = %s"  # noqa: S608  # nosec B608  # names of ours
-        f" WHERE {pk} = %s AND {version} = %s AND {state} = %s"
-    )
     now = fields[1].get_db_prep_save(timezone.now(), connection)
     in_order = sorted((one.temp_file.pk, one.temp_file.version, one.received) for one in noted)
-    rows = [(size, now, number, known, str(State.UPLOADING)) for number, known, size in in_order]
     with transaction.atomic(using=using), connection.cursor() as cursor:
-        cursor.executemany(statement, rows)
-        return int(cursor.rowcount)
+        if not knows_returning(connection):
+            cursor.executemany(
+                f"UPDATE {table} SET {received} = %s, {updated_at} = %s"  # noqa: S608  # nosec B608  # names of ours
+                f" WHERE {pk} = %s AND {version} = %s AND {state} = %s",
+                [(size, now, number, known, str(State.UPLOADING)) for number, known, size in in_order],
+            )
+            return int(cursor.rowcount)
+        written = 0
+        for start in range(0, len(in_order), TOGETHER):
+            some = in_order[start : start + TOGETHER]
+            cursor.execute(
+                f"UPDATE {table} SET {received} = told.column3, {updated_at} = %s"  # noqa: S608  # nosec B608  # names of ours
+                f" FROM (VALUES {', '.join(['(%s, %s, %s)'] * len(some))}) AS told"
+                f" WHERE {table}.{pk} = told.column1 AND {table}.{version} = told.column2 AND {table}.{state} = %s",
+                [now, *chain.from_iterable(some), str(State.UPLOADING)],
+            )
+            written += cursor.rowcount
+        return written

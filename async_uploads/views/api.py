@@ -16,18 +16,11 @@ from async_uploads.permissions import auser_of_request, user_of_request
 from async_uploads.registry import AsyncFieldRegistry
 from async_uploads.storage.base import GenerateUploadUrlResponse
 from async_uploads.temp_files import AsyncTempFile
-from async_uploads.uploads import acancel, acomplete
+from async_uploads.uploads import Visitor, abegin, acancel, acomplete, begin
 from async_uploads.view_urls import view_url
 from async_uploads.views.base import UploadView, json_response
 from async_uploads.views.parameters import Parameters
-from async_uploads.views.requests import (
-    Visitor,
-    abegin_upload,
-    adownload_url,
-    aupload_named_in,
-    begin_upload,
-    ticket,
-)
+from async_uploads.views.requests import adownload_url, asked_for, aupload_named_in, ticket
 
 
 class GenerateUploadUrlView(UploadView):
@@ -49,13 +42,13 @@ class GenerateUploadUrlView(UploadView):
         return await self._answer(request, registry, Parameters.of_query(request))
 
     def post_blocking(self, request: HttpRequest, registry: AsyncFieldRegistry) -> HttpResponse | None:
-        begun = begin_upload(Parameters.of_body(request), registry, _visitor(request))
+        begun = begin(asked_for(Parameters.of_body(request), registry), _visitor(request))
         return None if begun is None else _ticket_response(registry, *begun)
 
     async def _answer(
         self, request: HttpRequest, registry: AsyncFieldRegistry, given: Parameters
     ) -> HttpResponse:
-        return _ticket_response(registry, *await abegin_upload(given, registry, _visitor(request)))
+        return _ticket_response(registry, *await abegin(asked_for(given, registry), _visitor(request)))
 
 
 def _visitor(request: HttpRequest) -> Visitor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from async_uploads.exceptions import UploadNotFound
@@ -14,47 +13,31 @@ from async_uploads.promotion import record_pk_of
 from async_uploads.registry import AsyncFieldRegistry
 from async_uploads.storage.base import GenerateUploadUrlResponse
 from async_uploads.temp_files import AsyncTempFile, iso
-from async_uploads.uploads import abegin, afind_record, afind_upload, begin, logged_outage
+from async_uploads.uploads import Asked, afind_record, afind_upload, logged_outage
 from async_uploads.views.parameters import Parameters
 
 FIELD_ID_ALIASES = ("async_field_id",)
 MAX_CONTENT_TYPE = 255
 
 
-@dataclass(frozen=True, kw_only=True)
-class Visitor:
-    """Who is asking; each may block. ``owner`` may begin a session."""
+def asked_for(given: Parameters, registry: AsyncFieldRegistry) -> Asked:
+    """What ``fieldId``, ``filename``, ``instanceId``, ``contentType`` and ``size`` ask for.
 
-    user: Callable[[], Any]
-    owner: Callable[[], Owner]
-
-
-async def abegin_upload(
-    given: Parameters, registry: AsyncFieldRegistry, visitor: Visitor
-) -> tuple[AsyncTempFile, GenerateUploadUrlResponse]:
-    """Begin the upload that ``fieldId``, ``filename``, ``instanceId``, ``contentType`` and ``size`` ask for."""
-    return await abegin(**_asked_for(given, registry), user=visitor.user, owner=visitor.owner)
-
-
-def begin_upload(
-    given: Parameters, registry: AsyncFieldRegistry, visitor: Visitor
-) -> tuple[AsyncTempFile, GenerateUploadUrlResponse] | None:
-    """Blocking form of ``abegin_upload``; None, and nothing is begun, where something has to be awaited for it."""
-    return begin(**_asked_for(given, registry), user=visitor.user, owner=visitor.owner)
-
-
-def _asked_for(given: Parameters, registry: AsyncFieldRegistry) -> dict[str, Any]:
+    Raises InvalidParameters, UploadNotFound.
+    """
     field_id = given.text("field_id", required=True, aliases=FIELD_ID_ALIASES)
-    asked: dict[str, Any] = {
-        "filename": given.text("filename", required=True),
-        "instance_id": given.text("instance_id") or None,
-        "content_type": given.text("content_type"),
-        "size": given.size("size"),
-    }
-    if not _can_be_sent(asked["content_type"]):
+    filename, instance_id = given.text("filename", required=True), given.text("instance_id") or None
+    content_type, size = given.text("content_type"), given.size("size")
+    if not _can_be_sent(content_type):
         given.errors["contentType"] = ["Enter a valid value."]
     given.check()
-    return {"field": field_with(field_id, registry), **asked}
+    return Asked(
+        field=field_with(field_id, registry),
+        filename=filename,
+        instance_id=instance_id,
+        content_type=content_type,
+        size=size,
+    )
 
 
 def _can_be_sent(content_type: str) -> bool:
