@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakSet
 
 import django
+from asgiref.sync import sync_to_async
 from django.core import signals
 from django.core.exceptions import BadRequest, ImproperlyConfigured
 from django.core.handlers.asgi import get_script_prefix
@@ -20,7 +21,6 @@ from async_uploads.middleware_groups import GroupingASGIHandler, view_for
 from async_uploads.request_threads import (
     RequestContext,
     RequestThreads,
-    in_request_thread,
     release_request_thread,
 )
 from async_uploads.storage.clients import aclose_clients
@@ -79,7 +79,7 @@ class StreamingASGIHandler(GroupingASGIHandler):
         try:
             await self.send_response(response, _AnswerBeforeEnd(scope, stream, send))
         finally:
-            await in_request_thread(response.close)
+            await sync_to_async(response.close)()
 
     async def _respond_to_stream(self, scope: Message, stream: RequestStream) -> Any:
         if self.is_one_group:

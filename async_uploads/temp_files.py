@@ -275,7 +275,8 @@ class AsyncTempFile(models.Model):
         expected, version, attempts = State(self.state), self.version, self.attempts
         changed = self._changed(to, changes)
         using = router.db_for_write(AsyncTempFile)
-        known: dict[str, Any] = {"pk": self.pk, "state": expected, "version": version}
+        # The key, too: of a database for each tenant, this may be another one than the row was read from.
+        known: dict[str, Any] = {"pk": self.pk, "key": self.key, "state": expected, "version": version}
         if where is None or (where is NOT_TAKEN and _has_empty_strings(using)):
             moved = update_row(AsyncTempFile, using, changed, known | ({} if where is None else FREE))
         else:

@@ -12,6 +12,7 @@ from async_uploads.storage.base import (
     OnProgress,
     StoredFile,
 )
+from async_uploads.storage.filesystem import FileSystemAsyncUploadStorage
 
 TICKET: GenerateUploadUrlResponse = {
     "url": "https://example.com/upload",
@@ -163,3 +164,18 @@ async def test_many_are_deleted_and_what_fails_is_told_for_each(cls: Any, monkey
 
     assert [(name, type(error)) for name, error in failed.items()] == [("b", PermissionError)]
     assert set(storage.files) == {"b"}
+
+
+class OnDiskElsewhere(FileSystemAsyncUploadStorage):
+    async def agenerate_upload_url(
+        self, name: str, field_id: str, **options: Any
+    ) -> GenerateUploadUrlResponse:
+        return TICKET
+
+
+def test_an_async_form_of_ones_own_is_not_passed_over() -> None:
+    """Where nothing has to be awaited, URLs are made in the request's thread."""
+    assert FileSystemAsyncUploadStorage().signs_by_blocking
+    assert SyncStorage().signs_by_blocking
+    assert not AsyncStorage().signs_by_blocking
+    assert not OnDiskElsewhere().signs_by_blocking

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
+from collections.abc import AsyncIterator, Mapping
+from functools import wraps
+from types import ModuleType
 from typing import Any
 
 import httpx
 import pytest
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished, request_started
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import path
 from pytest_django import Settings
 
 from async_uploads.asgi import StreamingASGIHandler
+from async_uploads.middleware import UploadOwnerMiddleware
 from async_uploads.middleware_groups import HookGroup
+from async_uploads.middleware_groups.groups import consists_of_hooks
+from async_uploads.views import GenerateUploadUrlView
 from tests import hooked
-from tests.watching import eventually
+from tests.watching import PATIENCE, eventually
 
 OUTER, MIDDLE, INNER = (f"tests.hooked.{name}" for name in ("Outer", "Middle", "Inner"))
 CHAINS = {
@@ -173,7 +183,9 @@ async def test_what_is_refused_is_logged_as_django_logs_it(
     assert len(logged[0]) == 3
 
 
-async def test_a_page_costs_one_thread_hop(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_costs_one_thread_hop_and_its_end_another(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from asgiref.sync import SyncToAsync
 
     settings.MIDDLEWARE = CHAINS["one group"]
@@ -189,4 +201,99 @@ async def test_a_page_costs_one_thread_hop(settings: Settings, monkeypatch: pyte
     monkeypatch.setattr(SyncToAsync, "__call__", counted)
     await ask(handler, "/blocking/7/")
 
-    assert hops == ["GroupingASGIHandler._begin"]
+    assert hops == ["GroupingASGIHandler._begin", "HttpResponseBase.close"]
+
+
+@pytest.fixture
+def blocking_view(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> type[GenerateUploadUrlView]:
+    """Answers without being awaited, whoever asks."""
+    monkeypatch.setattr(
+        GenerateUploadUrlView, "post_blocking", lambda self, request, **captured: HttpResponse("a ticket")
+    )
+    settings.MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
+    return GenerateUploadUrlView
+
+
+def only_url(settings: Settings, monkeypatch: pytest.MonkeyPatch, view: Any) -> None:
+    module = ModuleType("tests.only_url")
+    module.urlpatterns = [path("view/", view)]  # type: ignore[attr-defined]  # made here
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    settings.ROOT_URLCONF = module.__name__
+
+
+async def test_a_decorated_view_is_not_answered_without_its_decorator(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, blocking_view: type[GenerateUploadUrlView]
+) -> None:
+    def refuse(view: Any) -> Any:
+        @wraps(view)
+        async def refusal(request: HttpRequest) -> HttpResponse:
+            return HttpResponse(status=403)
+
+        return refusal
+
+    only_url(settings, monkeypatch, blocking_view.as_view())
+    bare = await ask(StreamingASGIHandler(), "/view/", "POST")
+    only_url(settings, monkeypatch, refuse(blocking_view.as_view()))
+    decorated = await ask(StreamingASGIHandler(), "/view/", "POST")
+
+    assert (bare[0], decorated[0]) == (200, 403)
+
+
+async def test_methods_that_a_view_does_not_take_are_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, blocking_view: type[GenerateUploadUrlView]
+) -> None:
+    only_url(settings, monkeypatch, blocking_view.as_view(http_method_names=["get"]))
+
+    assert (await ask(StreamingASGIHandler(), "/view/", "POST"))[0] == 405
+
+
+def test_a_subclass_of_our_middleware_is_called_as_it_wants_to_be() -> None:
+    class Own(UploadOwnerMiddleware):
+        async def __acall__(self, request: HttpRequest) -> HttpResponse:
+            return HttpResponse(status=418)
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    assert consists_of_hooks(UploadOwnerMiddleware(respond))
+    assert not consists_of_hooks(Own(respond))
+
+
+@pytest.mark.parametrize("handler", [ASGIHandler, StreamingASGIHandler])
+async def test_a_stream_without_an_end_ends_with_its_client(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, handler: type[ASGIHandler]
+) -> None:
+    ended = asyncio.Event()
+
+    async def events() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"data: \n\n"
+                await asyncio.sleep(0.01)
+        finally:
+            ended.set()
+
+    settings.MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
+    only_url(settings, monkeypatch, lambda request: StreamingHttpResponse(events()))
+    coming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    coming.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+    begun = asyncio.Event()
+
+    async def send(message: Mapping[str, Any]) -> None:
+        if message.get("body"):
+            begun.set()
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/view/",
+        "query_string": b"",
+        "headers": [(b"host", b"testserver")],
+    }
+    serving = asyncio.create_task(handler()(scope, coming.get, send))
+    await asyncio.wait_for(begun.wait(), PATIENCE)
+    assert not serving.done()
+    coming.put_nowait({"type": "http.disconnect"})
+
+    await asyncio.wait_for(serving, PATIENCE)
+    assert ended.is_set()

@@ -16,20 +16,20 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import OperationalError, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import translation
 
 from async_uploads.asgi import StreamingASGIHandler, get_asgi_application
 from async_uploads.request_threads import (
     RequestContext,
     RequestThreads,
-    in_request_thread,
     release_request_thread,
 )
 from async_uploads.request_threads import (
     pool as request_pool,
 )
 from tests.testapp.models import Document
-from tests.watching import eventually
+from tests.watching import PATIENCE, eventually
 
 this_thread = sync_to_async(threading.get_ident)
 
@@ -241,21 +241,61 @@ async def test_what_a_cancelled_request_has_begun_ends_before_another_one_gets_t
 
 
 async def test_a_connection_that_cannot_be_closed_does_not_keep_the_thread(
-    pool: RequestThreads, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    keeping: None, pool: RequestThreads, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail() -> None:
+    def fail(connection: Any) -> None:
         raise OSError("no such connection")
 
-    monkeypatch.setattr(request_pool, "leave_clean", fail)
-    first = await as_request(pool, threading.get_ident)
+    def connect() -> tuple[int, Any]:
+        connection.ensure_connection()
+        return threading.get_ident(), connections["default"]
 
-    assert await as_request(pool, threading.get_ident) == first
+    monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", fail)
+    thread, first = await as_request(pool, closing(connect))
+    again, second = await as_request(pool, closing(connect))
+
+    assert again == thread
+    assert second is not first
     assert "can't be closed" in caplog.text
 
 
 ####################################
 # How many
 ####################################
+
+
+async def test_calls_that_take_long_are_no_reason_for_more_while_the_processor_is_busy(
+    pool: RequestThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("async_uploads.request_threads.pool.time.process_time", time.monotonic)
+    at_work: list[int] = []
+    most: list[int] = []
+
+    def work() -> None:
+        at_work.append(1)
+        most.append(len(at_work))
+        time.sleep(3 * request_pool.PATIENCE)
+        at_work.pop()
+
+    await asyncio.gather(*(as_request(pool, work) for _request in range(5)))
+
+    assert max(most) == 1
+
+
+async def test_where_the_system_has_no_thread_left_requests_wait_for_one(
+    pool: RequestThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left() -> Any:
+        raise RuntimeError("can't start new thread")
+
+    async with blocked(pool) as end:
+        with monkeypatch.context() as patch:
+            patch.setattr(request_pool, "Worker", none_left)
+            waiting = asyncio.create_task(as_request(pool, lambda: "served"))
+            await asyncio.sleep(5 * request_pool.PATIENCE)
+            end.set()
+            assert await asyncio.wait_for(waiting, PATIENCE) == "served"
+    await eventually(lambda: pool._taken == 0)
 
 
 async def test_requests_wait_for_one_another_while_threads_come_back(pool: RequestThreads) -> None:
@@ -435,32 +475,6 @@ async def test_giving_back_twice_is_harmless(pool: RequestThreads) -> None:
 
     await eventually(lambda: pool._taken == 0)
     assert len(pool._idle) == 1
-
-
-async def test_what_comes_last_in_a_request_is_done_before_the_next_one_and_its_failure_logged(
-    pool: RequestThreads, caplog: pytest.LogCaptureFixture
-) -> None:
-    done: list[str] = []
-
-    def fail() -> None:
-        done.append("closed")
-        raise OSError("no such file")
-
-    async with RequestContext(pool):
-        await this_thread()
-        await in_request_thread(fail)
-    await as_request(pool, lambda: done.append("next"))
-
-    assert done == ["closed", "next"]
-    assert "could not be closed" in caplog.text
-
-
-async def test_without_a_pool_it_is_waited_for() -> None:
-    done: list[str] = []
-
-    await in_request_thread(lambda: done.append("closed"))
-
-    assert done == ["closed"]
 
 
 ####################################

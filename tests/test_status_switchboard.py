@@ -129,3 +129,51 @@ async def test_many_subscribe_at_once_over_few_connections_to_redis(
             )
 
     assert [answer["key"] for answer in answers] == keys
+
+
+async def test_a_socket_that_goes_while_another_leaves_takes_no_news_from_the_next() -> None:
+    layer = SlowLayer()
+    switchboard, other, first, gone, last = Switchboard(layer), *(Listener() for _listener in range(4))
+    await switchboard.watch("other", other)
+    await switchboard.watch("key", first)
+    leaving = asyncio.create_task(switchboard.unwatch("key", first))
+    await asyncio.sleep(0)
+    coming = asyncio.create_task(switchboard.watch("key", gone))
+    await asyncio.sleep(0)
+    coming.cancel()
+    await asyncio.wait([coming])
+    switchboard.forget("key", gone)
+
+    watching = asyncio.create_task(switchboard.watch("key", last))
+    await asyncio.sleep(0)
+    layer.may_let_go.set()
+    await asyncio.gather(leaving, watching)
+    await layer.group_send(group_of("key"), message_of("key", 1))
+
+    await eventually(lambda: last.heard)
+    await switchboard.unwatch("key", last)
+    await switchboard.unwatch("other", other)
+    assert switchboard._lines == {}
+
+
+async def test_a_listener_that_fails_has_all_begin_anew(caplog: pytest.LogCaptureFixture) -> None:
+    lost = asyncio.Event()
+
+    class Failing(Listener):
+        def hear(self, status: Told) -> None:
+            raise ZeroDivisionError
+
+        def lose_layer(self) -> None:
+            lost.set()
+
+    layer = InMemoryChannelLayer()
+    switchboard, next_one = Switchboard(layer), Listener()
+    await switchboard.watch("key", Failing())
+    await layer.group_send(group_of("key"), message_of("key", 1))
+    await asyncio.wait_for(lost.wait(), 20)
+
+    await switchboard.watch("key", next_one)
+    await layer.group_send(group_of("key"), message_of("key", 2))
+
+    await eventually(lambda: next_one.heard)
+    assert "ZeroDivisionError" in caplog.text

@@ -164,3 +164,13 @@ def test_uploads_belong_to_the_user_and_the_session_that_asked() -> None:
 
     assert set(owned) == {by_user, by_session}
     assert not AsyncTempFile.objects.owned_by(Owner()).exists()
+
+
+def test_a_row_of_another_database_with_the_same_number_is_left_alone() -> None:
+    temp_file = temp_file_in("pending")
+    AsyncTempFile.objects.update(key="async-temp-files/of-another-tenant")
+
+    with pytest.raises(UploadStateError):
+        temp_file.move(State.UPLOADING)
+
+    assert AsyncTempFile.objects.get().state == "pending"

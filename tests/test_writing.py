@@ -17,6 +17,7 @@ from async_uploads.storage.base import IncomingFile
 from async_uploads.storage.filesystem import FileSystemAsyncUploadStorage, IncomingLocalFile
 from async_uploads.storage.local_writes import WritesTogether
 from async_uploads.uploads import writing
+from async_uploads.uploads.ticking import Ticks
 from async_uploads.uploads.writing import CoalescingWriter
 from tests.watching import eventually
 
@@ -156,3 +157,48 @@ async def test_a_file_is_not_closed_under_a_thread_that_writes_to_it(tmp_path: P
         await eventually(aborting.done)
         assert file.closed
     assert not part.exists()
+
+
+async def test_a_timer_that_is_faster_than_who_waits_leaves_no_piece_unwaited_for() -> None:
+    """It goes off in the round of the loop in which the piece before has been written."""
+    at_once: list[int] = []
+
+    class Slow(Gate):
+        def __init__(self) -> None:
+            super().__init__()
+            self.busy = 0
+
+        async def write(self, chunk: bytes) -> None:
+            self.busy += 1
+            at_once.append(self.busy)
+            if not self.pieces:
+                self.pieces.append(chunk)
+                await self.opened.wait()
+                asyncio.get_running_loop().call_soon(writer._flush, writer._pieces)  # as the timer does
+            else:
+                self.pieces.append(chunk)
+                await asyncio.sleep(0.02)
+            self.busy -= 1
+
+    incoming = Slow()
+    async with CoalescingWriter(incoming) as writer:
+        await feed(writer, 7)
+        waiting = asyncio.create_task(feed(writer, 1))
+        await asyncio.sleep(0)
+        incoming.opened.set()
+        await waiting
+        await feed(writer, 4)
+
+    assert max(at_once) == 1
+    assert incoming.busy == 0
+    assert len(b"".join(incoming.pieces)) == 12 * CHUNK
+
+
+async def test_a_timer_that_fails_does_not_stop_those_of_others(caplog: pytest.LogCaptureFixture) -> None:
+    timers, told = Ticks(0.01), asyncio.Event()
+
+    timers.call(lambda: 1 / 0)
+    timers.call(told.set)
+
+    await asyncio.wait_for(told.wait(), 20)
+    assert "ZeroDivisionError" in caplog.text

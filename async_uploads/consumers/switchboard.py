@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from contextvars import Context
 from functools import cached_property
 from typing import Any, Protocol
@@ -14,6 +15,8 @@ from weakref import WeakKeyDictionary
 
 from async_uploads.consumers.layer import LayerUnavailable, TellingLayer
 from async_uploads.events import MESSAGE_TYPE, MOST_AT_ONCE, group_of
+
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 
 class Told(dict[str, Any]):
@@ -51,6 +54,8 @@ class Switchboard:
         async with line.lock, self._turn:
             # For each watcher anew: a layer forgets members that have been there for long (group_expiry).
             await self._layer.group_add(group_of(key), channel)
+        if watcher not in line.watchers:  # it has gone meanwhile
+            self.forget(key, watcher)
 
     async def unwatch(self, key: str, watcher: Watcher) -> None:
         """Raises LayerUnavailable; the watcher is told no more all the same."""
@@ -59,14 +64,13 @@ class Switchboard:
             return
         line.watchers.discard(watcher)
         # Adding and discarding wait for each other: crossed on their way, they would leave a watcher without news.
-        async with line.lock:
-            if line.watchers or self._lines.get(key) is not line:
-                return
-            try:
-                async with self._turn:
-                    await self._layer.group_discard(group_of(key), self._channel)
-            finally:
-                self.forget(key, watcher)
+        try:
+            async with line.lock:
+                if not line.watchers and self._lines.get(key) is line:
+                    async with self._turn:
+                        await self._layer.group_discard(group_of(key), self._channel)
+        finally:
+            self.forget(key, watcher)
 
     def forget(self, key: str, watcher: Watcher) -> None:
         """As ``unwatch``, and without a word to the layer."""
@@ -74,7 +78,8 @@ class Switchboard:
         if line is None:
             return
         line.watchers.discard(watcher)
-        if not line.watchers:
+        # Whoever has the lock is on the way to the layer: another line would cross it there. It looks again at its end.
+        if not line.watchers and not line.lock.locked():
             del self._lines[key]
         if not self._lines and self._listening is not None:
             self._listening.cancel()
@@ -82,7 +87,7 @@ class Switchboard:
 
     async def _open(self) -> str:
         async with self._opening:
-            if self._listening is None:
+            if self._listening is None or self._listening.done():
                 self._channel = await self._layer.new_channel()
                 # In a context of its own: the task outlives the socket that happens to start it.
                 self._listening = asyncio.get_running_loop().create_task(
@@ -96,7 +101,9 @@ class Switchboard:
                 message = await self._layer.receive(channel)
                 if message["type"] == MESSAGE_TYPE:
                     self._tell(Told(message["status"]))
-        except LayerUnavailable:
+        except Exception as error:  # whatever it is, nobody listens any more, and all have to begin anew
+            if not isinstance(error, LayerUnavailable):
+                logger.exception("Status is not heard any more.")
             lines, self._lines, self._listening = self._lines, {}, None
             for watcher in {watcher for line in lines.values() for watcher in line.watchers}:
                 watcher.lose_layer()

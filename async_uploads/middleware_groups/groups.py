@@ -21,7 +21,10 @@ from django.utils.deprecation import MiddlewareMixin
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 BLOCKING_FORM = "blocking_form"
-"""On an async view: a function that answers, or returns None where the view itself has to be called."""
+"""On an async view: the view, and a function that answers, or returns None where the view itself has to be called.
+
+A decorator copies the attributes of what it decorates, and is to have its say: what it returns is not that view.
+"""
 
 # On a request: what a group has found out already, for Django's own code that comes after it to take.
 MATCH = "_async_uploads_match"
@@ -126,7 +129,7 @@ class BlockingHandler(Internals, BaseHandler):
             response: HttpResponseBase = self._get_response(request)
             return response
         answer = self.apply_view_hooks(request, match.func, match.args, match.kwargs)
-        form = getattr(match.func, BLOCKING_FORM, None)
+        form = blocking_form_of(match.func)
         if answer is None and form is not None:
             try:
                 answer = form(request, *match.args, **match.kwargs)
@@ -150,6 +153,11 @@ class BlockingHandler(Internals, BaseHandler):
         return getattr(hook, "func", None) or self.adapt_method_mode(False, hook)
 
 
+def blocking_form_of(view: Callable[..., Any]) -> Callable[..., Any] | None:
+    of_view, form = getattr(view, BLOCKING_FORM, (None, None))
+    return form if of_view is view else None
+
+
 class ViewHooks:
     """All ``process_view`` hooks, unless a group has called them already."""
 
@@ -170,8 +178,11 @@ def resolved(request: HttpRequest) -> ResolverMatch | None:
 
 
 def consists_of_hooks(middleware: object) -> TypeGuard[MiddlewareMixin]:
-    """Does it call its hooks and nothing else? ``is_made_of_hooks`` says so of one that has a form for others, too."""
-    if getattr(middleware, "is_made_of_hooks", False):
+    """Does it call its hooks and nothing else?
+
+    ``is_made_of_hooks`` says so of one that has another form, too, and of no subclass, which may have changed it.
+    """
+    if vars(type(middleware)).get("is_made_of_hooks", False):
         return True
     return isinstance(middleware, MiddlewareMixin) and all(
         getattr(type(middleware), name) is getattr(MiddlewareMixin, name)

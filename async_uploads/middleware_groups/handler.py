@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache, partial
 from io import BytesIO
 from typing import Any
@@ -18,15 +19,14 @@ from django.utils.deprecation import MiddlewareMixin
 from django.utils.log import log_response
 
 from async_uploads.middleware_groups.groups import (
-    BLOCKING_FORM,
     BlockingHandler,
     HookGroup,
     Internals,
     ViewHooks,
+    blocking_form_of,
     consists_of_hooks,
     resolved,
 )
-from async_uploads.request_threads import in_request_thread
 
 LONGEST_REMEMBERED = 200
 
@@ -49,10 +49,10 @@ class GroupingASGIHandler(Internals, ASGIHandler):
         if not self.is_one_group:
             return False
         view = view_for(scope)
-        return view is not None and (not iscoroutinefunction(view) or hasattr(view, BLOCKING_FORM))
+        return view is not None and (not iscoroutinefunction(view) or blocking_form_of(view) is not None)
 
     async def _handle_at_once(self, scope: Any, receive: Any, send: Any) -> None:
-        """As ASGIHandler.handle. Nobody waits for the client to go away: a thread can't be stopped."""
+        """As ASGIHandler.handle. While a thread works, nobody waits for the client to go away: it can't be stopped."""
         try:
             body_file = await self.read_body(receive)
         except RequestAborted:
@@ -62,10 +62,26 @@ class GroupingASGIHandler(Internals, ASGIHandler):
             response: Any = None
             try:
                 response = await self.respond(scope, body_file)
-                await self.send_response(response, send)
+                if response.streaming:
+                    await self._send_while_wanted(response, receive, send)
+                else:
+                    await self.send_response(response, send)
             finally:
                 finish = partial(signals.request_finished.send, sender=self.__class__)
-                await in_request_thread(finish if response is None else response.close)
+                await sync_to_async(finish if response is None else response.close)()
+
+    async def _send_while_wanted(self, response: Any, receive: Any, send: Any) -> None:
+        """A stream may have no end, but that of the client."""
+        sending = asyncio.create_task(self.send_response(response, send))
+        listening = asyncio.create_task(self.listen_for_disconnect(receive))
+        try:
+            await asyncio.wait((sending, listening), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            listening.cancel()
+            sending.cancel()
+            sent, _gone = await asyncio.gather(sending, listening, return_exceptions=True)
+        if isinstance(sent, Exception):
+            raise sent
 
     async def read_body(self, receive: Any) -> Any:
         """As Django's; one that is there at once, as most are, needs no file that may be spooled."""

@@ -6,6 +6,6 @@ thread goes to another one, as under a WSGI server with threads.
 """
 
 from async_uploads.request_threads.pool import RequestThreads
-from async_uploads.request_threads.serving import RequestContext, in_request_thread, release_request_thread
+from async_uploads.request_threads.serving import RequestContext, release_request_thread
 
-__all__ = ["RequestContext", "RequestThreads", "in_request_thread", "release_request_thread"]
+__all__ = ["RequestContext", "RequestThreads", "release_request_thread"]

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from typing import Any, NamedTuple
 from weakref import finalize
 
@@ -19,8 +20,7 @@ from async_uploads.request_threads.workers import Call, Worker, end
 logger: logging.Logger = logging.getLogger("async_uploads")
 
 PATIENCE = 0.02
-"""Seconds between two looks at what the threads do, as long as any request waits for one. Where no call has ended in
-between, all of them are blocked."""
+"""Seconds between two looks at what the threads do, as long as any request waits for one."""
 
 BUSY = 0.8
 """Of a processor: a process that uses less while requests wait has threads that wait for something else."""
@@ -28,11 +28,12 @@ BUSY = 0.8
 KEPT = 8
 
 LONGEST_PATIENCE = 0.25
-"""Seconds in which no request has given a thread back: then they are all kept by requests that go on and on."""
+"""Seconds in which no request has given a thread back: then all wait, though the processor is busy with something else,
+or go on and on."""
 
 
 class RequestThreads:
-    """A pool of ``size`` threads, and more for as long as those do not keep the processor busy.
+    """A pool of ``size`` threads, and more while those do not keep the processor busy.
 
     Python runs one thread at a time, and is slower the more of them want to. So a request that finds ``size`` threads
     taken waits for one, unless those wait for something themselves, as for a database: then there are twice as many the
@@ -47,8 +48,6 @@ class RequestThreads:
         self._idle: list[Worker] = []
         self._waiting: deque[RequestThread] = deque()
         self._taken = 0
-        self._calls = 0
-        """How many have ended, as nearly as threads count together."""
         self._returned_at = 0.0
         finalize(self, end, self._idle)
 
@@ -61,17 +60,14 @@ class RequestThreads:
                     self._idle.pop()
                 )  # the last one used: the others' connections may grow old and be closed
             if self._taken < self.size:
+                worker = Worker()  # may raise: the system may have no thread left
                 self._taken += 1
-                return Worker()
+                return worker
             self._waiting.append(request)
             is_first = len(self._waiting) == 1
         if is_first:
             self._watch()
         return None
-
-    def note_end(self) -> None:
-        """Of a call."""
-        self._calls += 1
 
     def give_back(self, worker: Worker) -> None:
         with self._lock:
@@ -100,34 +96,36 @@ class RequestThreads:
     def _look(self, loop: asyncio.AbstractEventLoop, before: _Seen) -> None:
         now = self._seen()
         is_busy = now.spent - before.spent > BUSY * (now.at - before.at)
-        is_blocked = now.calls == before.calls
-        if not is_busy or is_blocked or now.at - self._returned_at > LONGEST_PATIENCE:
-            self._relieve()
+        if not is_busy or now.at - self._returned_at > LONGEST_PATIENCE:
+            try:
+                self._relieve()
+            except RuntimeError:  # the system may have one the next time
+                logger.exception("There is no thread left for %d requests that wait.", len(self._waiting))
         if self._waiting:
             loop.call_later(PATIENCE, self._look, loop, now)
 
     def _seen(self) -> _Seen:
-        return _Seen(time.monotonic(), time.process_time(), self._calls)
+        return _Seen(time.monotonic(), time.process_time())
 
     def _relieve(self) -> None:
-        with self._lock:
-            many = min(len(self._waiting), max(self._taken, self.size))
-            relieved = [(self._waiting.popleft(), self._take()) for _ in range(many)]
-        for request, worker in relieved:
-            request.start(worker)
-
-    def _take(self) -> Worker:
-        self._taken += 1
-        # The last one used: the others' connections may grow old and be closed.
-        return self._idle.pop() if self._idle else Worker()
+        relieved = []
+        try:
+            with self._lock:
+                for _ in range(min(len(self._waiting), max(self._taken, self.size))):
+                    # The last one used: the others' connections may grow old and be closed.
+                    worker = self._idle.pop() if self._idle else Worker()
+                    self._taken += 1
+                    relieved.append((self._waiting.popleft(), worker))
+        finally:
+            for request, worker in relieved:
+                request.start(worker)
 
 
 class _Seen(NamedTuple):
-    """The clock, the processor's time that the process has used (seconds), and how many calls have ended."""
+    """The clock, and the processor's time that the process has used, in seconds."""
 
     at: float
     spent: float
-    calls: int
 
 
 class RequestThread(Executor):
@@ -144,7 +142,7 @@ class RequestThread(Executor):
         """Calls that came while there was no thread for them; None where nothing is waited for."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        call = Call(self._pool.note_end, fn, args, kwargs)
+        call = Call(fn, args, kwargs)
         self._put(call)
         return call.future
 
@@ -182,7 +180,11 @@ class RequestThread(Executor):
                 self._worker.put(call)
                 return
             self._held_up = [call]
-        worker = self._pool.assign(self)
+        try:
+            worker = self._pool.assign(self)
+        except RuntimeError:
+            self._held_up = None
+            raise
         if worker is not None:
             self.start(worker)
 
@@ -194,12 +196,8 @@ class _Return(Call):
         self._pool = pool
 
     def run(self, worker: Worker) -> None:
-        try:
-            leave_clean()
-        except Exception:
-            logger.exception("A request has left a database connection that can't be closed.")
-        finally:
-            self._pool.give_back(worker)
+        leave_clean()
+        self._pool.give_back(worker)
 
 
 def leave_clean() -> None:
@@ -208,8 +206,13 @@ def leave_clean() -> None:
     As Django does at a request's end (``close_old_connections``), for requests that never came to theirs, too.
     """
     for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block:
-            del connections[connection.alias]
-            connection.close()
-        else:
-            connection.close_if_unusable_or_obsolete()
+        try:
+            if connection.in_atomic_block:
+                del connections[connection.alias]
+                connection.close()
+            else:
+                connection.close_if_unusable_or_obsolete()
+        except Exception:
+            logger.exception("A request has left a database connection that can't be closed.")
+            with suppress(AttributeError):  # it is forgotten already
+                del connections[connection.alias]

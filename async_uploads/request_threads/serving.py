@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from concurrent.futures import Executor
-from contextvars import copy_context
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.db import connections
 
 from async_uploads.request_threads.pool import RequestThread, RequestThreads
-
-logger: logging.Logger = logging.getLogger("async_uploads")
 
 
 class RequestContext(ThreadSensitiveContext):
@@ -59,23 +54,7 @@ async def release_request_thread() -> None:
         executor.shutdown(wait=False)
 
 
-async def in_request_thread(function: Callable[[], object]) -> None:
-    """Call it in the request's thread, as the last thing there. With a pool, nobody waits for it."""
-    _context, executor = _own_executor()
-    if isinstance(executor, RequestThread):
-        executor.submit(copy_context().run, _logging_errors, function)
-    else:
-        await sync_to_async(function)()
-
-
 def _own_executor() -> tuple[ThreadSensitiveContext | None, Executor | None]:
     """The context of the running request, and where its blocking calls go, as far as there are any."""
     context = SyncToAsync.thread_sensitive_context.get(None)
     return context, None if context is None else SyncToAsync.context_to_thread_executor.get(context)
-
-
-def _logging_errors(function: Callable[[], object]) -> None:
-    try:
-        function()
-    except Exception:
-        logger.exception("A request could not be closed.")

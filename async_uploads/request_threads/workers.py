@@ -14,10 +14,7 @@ from django.db import connections
 
 
 class Call:
-    def __init__(
-        self, done: Callable[[], None], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        self._done = done
+    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.future: Future[Any] = Future()
         self._fn, self._args, self._kwargs = fn, args, kwargs
 
@@ -30,7 +27,6 @@ class Call:
             self.future.set_exception(error)
         else:
             self.future.set_result(result)
-        self._done()
 
 
 class Worker:

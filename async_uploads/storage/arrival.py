@@ -43,8 +43,10 @@ class Arrival:
     height: int | None = None
 
 
-async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
+async def acheck_arrival(field: Any, key: str, name: str, sent: int | None = None) -> Arrival:
     """Ask the storage what lies under ``key`` and hold it against the rules of ``field``.
+
+    ``sent``: how many bytes it was given, where that is known.
 
     Reads the first bytes, the last ones where the field is restricted to some types, of office documents the archive's
     directory, and of images what Pillow asks for beyond them. Raises FileNotFoundError, FileTooLarge,
@@ -55,6 +57,7 @@ async def acheck_arrival(field: Any, key: str, name: str) -> Arrival:
         seen = await sync_to_async(_look, thread_sensitive=False)(field, key)
     else:
         seen = await _alook(field, key)
+    _check_whole(seen, sent)
     # Not on the event loop: to tell a type takes longer than to read the bytes.
     content_type = await sync_to_async(_check_type, thread_sensitive=False)(field, key, name, seen)
     width, height = None, None
@@ -101,6 +104,12 @@ def _look(field: Any, key: str) -> _Seen:
     head, tail = _ranges(field, stored)
     first = read(head)
     return _Seen(stored, first, read(tail) or first)
+
+
+def _check_whole(seen: _Seen, sent: int | None) -> None:
+    """A storage that has lost some of the bytes, or a mistake of ours, is not to be found out by who opens the file."""
+    if sent not in (None, seen.stored.size):
+        raise FileChanged(f"{sent} bytes were sent, and {seen.stored.size} have been stored.")
 
 
 def _check_type(field: Any, key: str, name: str, seen: _Seen) -> str:
@@ -152,29 +161,32 @@ class MeasuredReader(StoredReader):
         return self._head[start:end] or super().read_stored(start, end)
 
 
-async def aaccept(temp_file: AsyncTempFile, *, held: bool = False) -> None:
+async def aaccept(temp_file: AsyncTempFile, *, held: bool = False, sent: int | None = None) -> None:
     """Check the arrived bytes of a row and move it to ``uploaded``; where a check refuses them, to ``failed``.
 
-    ``held``: the row's lease is the caller's. Raises FileNotFoundError where nothing has arrived and UploadIncomplete
-    where it is still changing (the row stays), FileTooLarge, TypeNotAllowed or UploadRefused (the bytes are then
-    deleted), UploadStateError where somebody else has moved the row, StorageUnavailable, and ValidationUnavailable
-    where a validator could not tell (row and bytes stay).
+    ``held``: the row's lease is the caller's. ``sent``: how many bytes came, where they came through Django.
+
+    Raises FileNotFoundError where nothing has arrived and UploadIncomplete where it is still changing or not all of it
+    is there (the row stays), FileTooLarge, TypeNotAllowed or UploadRefused (the bytes are then deleted),
+    UploadStateError where somebody else has moved the row, StorageUnavailable, and ValidationUnavailable where a
+    validator could not tell (row and bytes stay).
     """
     field = temp_file.field
     if field.storage.blocks_for("stat", "read_range", "delete") and not (
         field.upload_validators or field.measures_images
     ):
-        await sync_to_async(_accept_at_once)(temp_file)
+        await sync_to_async(_accept_at_once)(temp_file, sent)
     else:
-        await _aaccept_step_by_step(temp_file, held=held)
+        await _aaccept_step_by_step(temp_file, held=held, sent=sent)
     await asend_logged(upload_completed, field.model, temp_file=temp_file)
 
 
-def _accept_at_once(temp_file: AsyncTempFile) -> None:
+def _accept_at_once(temp_file: AsyncTempFile, sent: int | None) -> None:
     """In one thread hop, where nothing takes long and all of it blocks."""
     field, key = temp_file.field, temp_file.key
     try:
         seen = _look(field, key)
+        _check_whole(seen, sent)
         arrival = _arrival(seen, _check_type(field, key, temp_file.name, seen))
     except REFUSALS as error:
         temp_file.move(State.FAILED, **_refused(error))
@@ -185,11 +197,11 @@ def _accept_at_once(temp_file: AsyncTempFile) -> None:
     temp_file.move(State.UPLOADED, **_arrived_as(arrival))
 
 
-async def _aaccept_step_by_step(temp_file: AsyncTempFile, *, held: bool) -> None:
+async def _aaccept_step_by_step(temp_file: AsyncTempFile, *, held: bool, sent: int | None) -> None:
     field = temp_file.field
     lease: dict[str, Any] = {} if held or not field.upload_validators else {"lease_until": None}
     try:
-        arrival = await acheck_arrival(field, temp_file.key, temp_file.name)
+        arrival = await acheck_arrival(field, temp_file.key, temp_file.name, sent)
         if field.upload_validators:
             async with checking(temp_file, held=held):
                 await avalidate(_arrived(field, temp_file, arrival))

@@ -263,6 +263,11 @@ class AsyncUploadStorage(FileNaming):
         """Do these verbs have a blocking form alone? Then their async form takes a thread, for each of them anew."""
         return all(self.has_own(verb) and not self.has_own(f"a{verb}") for verb in verbs)
 
+    @property
+    def signs_by_blocking(self) -> bool:
+        """May the blocking form of ``generate_upload_url`` be called in place of the async one?"""
+        return self.blocks_for("generate_upload_url")
+
     def has_own(self, verb: str) -> bool:
         """Is this form of a verb implemented, and not derived from the other one?"""
         return getattr(getattr(self, verb), "__func__", None) is not getattr(AsyncUploadStorage, verb)

@@ -23,6 +23,12 @@ class ServedByDjango(AsyncUploadStorage):
     receives_uploads = True
     serves_downloads = True
 
+    @property
+    def signs_by_blocking(self) -> bool:
+        """Our two forms do the same, unless a project's own class has an async one."""
+        form = getattr(self.agenerate_upload_url, "__func__", None)
+        return form is ServedByDjango.agenerate_upload_url
+
     def field_registered(self, field_id: str, namespace: str) -> None:
         self._namespaces[field_id] = namespace
 

@@ -138,7 +138,7 @@ class _Beginning:
 
     @property
     def signs_by_blocking(self) -> bool:
-        return bool(self._field.storage.has_own("generate_upload_url"))
+        return bool(self._field.storage.signs_by_blocking)
 
     @property
     def named(self) -> tuple[str, str]:

@@ -161,7 +161,7 @@ async def _aaccept_once(temp_file: AsyncTempFile) -> None:
     meanwhile, or by an attempt of ours whose answer was lost with the connection."""
     version = temp_file.version
     try:
-        await aaccept(temp_file)
+        await aaccept(temp_file, sent=temp_file.received)
     except (UploadStateError, FileNotFoundError):  # once it is promoted, its bytes are elsewhere
         await sync_to_async(temp_file.reload)()
         # Where there were more moves, it was taken from this transfer, and another one has arrived.

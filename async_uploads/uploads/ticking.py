@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from weakref import WeakKeyDictionary
+
+logger: logging.Logger = logging.getLogger("async_uploads")
 
 GRAIN = 0.02
 """Seconds between two ticks: what is due in between goes off at the next one."""
@@ -35,7 +38,11 @@ class Ticks:
     def _tick(self) -> None:
         now = asyncio.get_running_loop().time()
         while self._due and self._due[0][0] <= now:
-            self._due.popleft()[1]()
+            _due, callback = self._due.popleft()
+            try:
+                callback()
+            except Exception:  # it is the mistake of one, and the timer is that of all
+                logger.exception("A timer of an upload has failed.")
         self._is_set = False
         if self._due:
             self._set(max(self._due[0][0], now + GRAIN))

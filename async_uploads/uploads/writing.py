@@ -41,7 +41,8 @@ class CoalescingWriter:
         self._size += len(chunk)
         if self._size >= self._limit:
             await self._written()
-            self._write()
+            if self._size >= self._limit:  # the timer has not been faster
+                self._write()
         elif not self._is_timed:
             self._set_timer()
 
@@ -73,7 +74,7 @@ class CoalescingWriter:
         """Time is up for this piece, if it has not been written since."""
         if piece != self._pieces:
             return
-        if self._writing is None or (self._writing.done() and self._writing.exception() is None):
-            self._write()
-        elif not self._writing.done():
+        if self._writing is not None and not self._writing.done():
             self._set_timer()
+        elif self._writing is None or not (self._writing.cancelled() or self._writing.exception()):
+            self._write()

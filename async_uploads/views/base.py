@@ -94,7 +94,7 @@ class UploadView(View):
     def as_view(cls, **initkwargs: Any) -> Any:
         view: Any = super().as_view(**initkwargs)
         if cls._is_answered_by_blocking():
-            setattr(view, BLOCKING_FORM, partial(cls._respond_blocking, initkwargs))
+            setattr(view, BLOCKING_FORM, (view, partial(cls._respond_blocking, initkwargs)))
         return view
 
     @classmethod
@@ -110,9 +110,13 @@ class UploadView(View):
         cls, initkwargs: Any, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase | None:
         """What ``dispatch`` would answer, where nothing has to be awaited for it; else None, and nothing is done."""
-        if request.method != "POST" or upload_settings.THROTTLE is not None:
-            return None
         self: Any = cls(**initkwargs)
+        if (
+            request.method != "POST"
+            or "post" not in self.http_method_names
+            or upload_settings.THROTTLE is not None
+        ):
+            return None
         self.setup(request, *args, **kwargs)
         try:
             response: HttpResponseBase | None = self._seen(self.post_blocking(request, *args, **kwargs))
