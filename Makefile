@@ -37,7 +37,7 @@ help:
 	@echo 'make test-postgresql'
 	@echo '                  all of it but browsers and cloud storages, on PostgreSQL in place of SQLite'
 	@echo 'make test-newest  the suite on Python 3.13 with the newest Django'
-	@echo 'make bench        how fast it is, beside its peers, in about 25 minutes (BENCH_ARGS="tickets large" for some)'
+	@echo 'make bench        how fast it is, beside its peers, in about half an hour (BENCH_ARGS="tickets large" for some)'
 	@echo 'make bench-quick  the same, smaller, in about four'
 	@echo 'make lint         ruff, bandit, pip check and tsc'
 	@echo 'make types        mypy'

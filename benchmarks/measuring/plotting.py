@@ -19,15 +19,21 @@ OURS, THEIRS = "#0b6e4f", "#8a8f98"
 
 
 def plot(result: Result, path: Path) -> None:
-    names = list(result.samples)
-    shown = [
-        metric for metric in result.shown if any(metric in result.samples[name].values for name in names)
-    ]
+    bars_of = {
+        metric: [name for name, samples in result.samples.items() if metric in samples.values]
+        for metric in result.shown
+    }
+    bars_of = {metric: names for metric, names in bars_of.items() if names}
+    heights = [0.7 + 0.34 * len(names) for names in bars_of.values()]
     figure, axes = plt.subplots(
-        len(shown), 1, figsize=(8, 0.9 + len(shown) * (0.7 + 0.34 * len(names))), squeeze=False
+        len(bars_of),
+        1,
+        figsize=(8, 0.5 + sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
     )
-    for axis, metric in zip(axes[:, 0], shown, strict=True):
-        there = [name for name in names if metric in result.samples[name].values]
+    for axis, (metric, there) in zip(axes[:, 0], bars_of.items(), strict=True):
         medians = [result.samples[name].median(metric) for name in there]
         spreads = [result.samples[name].spread(metric) for name in there]
         errors = [
@@ -44,6 +50,5 @@ def plot(result: Result, path: Path) -> None:
         axis.invert_yaxis()
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(result.title, fontsize=11)
-    figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
