@@ -23,9 +23,9 @@ async def test_an_upload_that_is_promoted_as_it_arrives_is_answered_as_arrived(
 ) -> None:
     """By ``promote_temp_files``, as soon as its bytes are to be seen."""
 
-    async def after_promotion(temp_file: AsyncTempFile) -> None:
+    async def after_promotion(temp_file: AsyncTempFile, **more: Any) -> None:
         await promote_temp_files([document])
-        await aaccept(temp_file)
+        await aaccept(temp_file, **more)
 
     monkeypatch.setattr(receiving, "aaccept", after_promotion)
     ticket = await ask_ticket(async_client, "report.txt")
@@ -46,12 +46,12 @@ async def test_an_answer_that_is_lost_with_the_connection_is_not_a_conflict(
 ) -> None:
     lost: list[Any] = []
 
-    async def done_but_not_told(temp_file: AsyncTempFile) -> None:
+    async def done_but_not_told(temp_file: AsyncTempFile, **more: Any) -> None:
         if not lost:
             lost.append(await AsyncTempFile.objects.aget())
-            await aaccept(lost[0])
+            await aaccept(lost[0], **more)
             raise OperationalError(2013, "Lost connection")  # as MySQL says it
-        await aaccept(temp_file)
+        await aaccept(temp_file, **more)
 
     monkeypatch.setattr(receiving, "aaccept", done_but_not_told)
     ticket = await ask_ticket(async_client, "report.txt")
