@@ -233,11 +233,11 @@ async def test_a_stalled_transfer_that_ends_before_the_new_one_takes_only_its_ow
     """Its last bytes are on the disk, and its name taken, when it learns that the row is no longer its own."""
     accept, at_accept, go_on = aaccept, asyncio.Event(), asyncio.Event()
 
-    async def paused(temp_file: AsyncTempFile) -> None:
+    async def paused(temp_file: AsyncTempFile, **more: Any) -> None:
         if not at_accept.is_set():
             at_accept.set()
             await go_on.wait()
-        await accept(temp_file)
+        await accept(temp_file, **more)
 
     monkeypatch.setattr(receiving, "aaccept", paused)
     ticket = await ticket_for(visitor, "report.txt")
