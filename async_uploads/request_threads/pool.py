@@ -54,15 +54,8 @@ class RequestThreads:
     def assign(self, request: RequestThread) -> Worker | None:
         """A thread for the request; where there is none, None, and ``request.start`` is called when there is one."""
         with self._lock:
-            if self._idle:
-                self._taken += 1
-                return (
-                    self._idle.pop()
-                )  # the last one used: the others' connections may grow old and be closed
-            if self._taken < self.size:
-                worker = Worker()  # may raise: the system may have no thread left
-                self._taken += 1
-                return worker
+            if self._idle or self._taken < self.size:
+                return self._take()
             self._waiting.append(request)
             is_first = len(self._waiting) == 1
         if is_first:
@@ -112,13 +105,18 @@ class RequestThreads:
         try:
             with self._lock:
                 for _ in range(min(len(self._waiting), max(self._taken, self.size))):
-                    # The last one used: the others' connections may grow old and be closed.
-                    worker = self._idle.pop() if self._idle else Worker()
-                    self._taken += 1
+                    worker = self._take()
                     relieved.append((self._waiting.popleft(), worker))
         finally:
             for request, worker in relieved:
                 request.start(worker)
+
+    def _take(self) -> Worker:
+        """Raises RuntimeError where the system has no thread left."""
+        # The last one used: the others' connections may grow old and be closed.
+        worker = self._idle.pop() if self._idle else Worker()
+        self._taken += 1
+        return worker
 
 
 class _Seen(NamedTuple):

@@ -69,8 +69,7 @@ class Progress:
         self._transfer.lose()
 
     async def aclose(self) -> None:
-        self._may_publish = False
-        self._published = self.received
+        self._published = self.received  # nothing is left to tell, whatever timer is set
         self._recorder.forget(self)
         self._recorder.under_way -= 1
         if self._publisher is not None:

@@ -47,7 +47,7 @@ class Counted:
     async def step(self, name: str, asking: Any) -> httpx.Response:
         hops, statements = Counts.hops, Counts.statements
         answer: httpx.Response = await asking
-        answer.raise_for_status() if not answer.is_redirect else None
+        answer.raise_for_status()
         self.steps[name] = {
             "trips to a thread": Counts.hops - hops,
             "SQL statements": Counts.statements - statements,
