@@ -177,3 +177,19 @@ async def test_a_listener_that_fails_has_all_begin_anew(caplog: pytest.LogCaptur
 
     await eventually(lambda: next_one.heard)
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_socket_that_goes_while_it_joins_leaves_nothing_behind() -> None:
+    class Stuck(InMemoryChannelLayer):
+        async def group_add(self, group: str, channel: str) -> None:
+            await asyncio.Event().wait()
+
+    switchboard, gone = Switchboard(Stuck()), Listener()
+    joining = asyncio.create_task(switchboard.watch("key", gone))
+    await eventually(lambda: "key" in switchboard._lines and switchboard._lines["key"].lock.locked())
+
+    switchboard.forget("key", gone)
+    joining.cancel()
+    await asyncio.wait([joining])
+
+    assert switchboard._lines == {}

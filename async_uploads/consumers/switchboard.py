@@ -51,11 +51,13 @@ class Switchboard:
         line = self._lines.setdefault(key, _Line())
         line.watchers.add(watcher)
         channel = await self._open()
-        async with line.lock, self._turn:
-            # For each watcher anew: a layer forgets members that have been there for long (group_expiry).
-            await self._layer.group_add(group_of(key), channel)
-        if watcher not in line.watchers:  # it has gone meanwhile
-            self.forget(key, watcher)
+        try:
+            async with line.lock, self._turn:
+                # For each watcher anew: a layer forgets members that have been there for long (group_expiry).
+                await self._layer.group_add(group_of(key), channel)
+        finally:
+            if watcher not in line.watchers:  # it has gone meanwhile
+                self.forget(key, watcher)
 
     async def unwatch(self, key: str, watcher: Watcher) -> None:
         """Raises LayerUnavailable; the watcher is told no more all the same."""
